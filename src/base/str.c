@@ -1,0 +1,261 @@
+/* str.c: views, growing buffers, and the exact conversions between numbers and text. */
+#include "base/str.h"
+
+#include <errno.h>
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+
+struct str str_of(const char *text)
+{
+    return (struct str){text, text ? strlen(text) : 0};
+}
+
+bool str_equal(struct str a, struct str b)
+{
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+bool str_is(struct str a, const char *text)
+{
+    return str_equal(a, str_of(text));
+}
+
+bool str_starts(struct str text, struct str prefix)
+{
+    return text.len >= prefix.len && str_equal((struct str){text.ptr, prefix.len}, prefix);
+}
+
+int str_compare(struct str a, struct str b)
+{
+    size_t common = a.len < b.len ? a.len : b.len;
+    int order = common ? memcmp(a.ptr, b.ptr, common) : 0;
+    return order ? order : (a.len > b.len) - (a.len < b.len);
+}
+
+static bool is_space(char c)
+{
+    return c == ' ' || (c >= '\t' && c <= '\r');
+}
+
+struct str str_trim(struct str text)
+{
+    while (text.len && is_space(text.ptr[0])) {
+        text.ptr++;
+        text.len--;
+    }
+    while (text.len && is_space(text.ptr[text.len - 1])) {
+        text.len--;
+    }
+    return text;
+}
+
+struct str str_cut(struct str *rest, char separator)
+{
+    struct str head = *rest;
+    const char *hit = rest->len ? memchr(rest->ptr, separator, rest->len) : NULL;
+    if (!hit) {
+        *rest = (struct str){NULL, 0};
+        return head;
+    }
+    head.len = (size_t)(hit - head.ptr);
+    *rest = (struct str){hit + 1, rest->len - head.len - 1};
+    return head;
+}
+
+bool str_to_int64(struct str text, int64_t *out)
+{
+    bool negative = text.len && text.ptr[0] == '-';
+    size_t i = text.len && (text.ptr[0] == '-' || text.ptr[0] == '+');
+    if (i == text.len) {
+        return false;
+    }
+    int64_t value = 0; /* kept negative: INT64_MIN has no positive twin */
+    for (; i < text.len; i++) {
+        unsigned digit = (unsigned char)text.ptr[i] - (unsigned)'0';
+        if (digit > 9 || __builtin_mul_overflow(value, 10, &value) ||
+            __builtin_sub_overflow(value, (int64_t)digit, &value)) {
+            return false;
+        }
+    }
+    if (!negative && value == INT64_MIN) {
+        return false;
+    }
+    *out = negative ? value : -value;
+    return true;
+}
+
+bool str_to_double(struct str text, double *out)
+{
+    char copy[512];
+    if (text.len == 0 || text.len >= sizeof copy) {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        if (!strchr("0123456789+-.eE", text.ptr[i]) || text.ptr[i] == '\0') {
+            return false;
+        }
+    }
+    memcpy(copy, text.ptr, text.len);
+    copy[text.len] = '\0';
+    char *end = NULL;
+    double value = strtod(copy, &end);
+    if (end != copy + text.len || !isfinite(value)) {
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+enum { NEAREST_MAX = 64 };
+
+/* Edit distance with neighbouring letters swapped counted as one; names over 64 bytes are never
+ * near. */
+static size_t edit_distance(struct str a, struct str b)
+{
+    if (a.len > NEAREST_MAX || b.len > NEAREST_MAX) {
+        return NEAREST_MAX;
+    }
+    unsigned char rows[3][NEAREST_MAX + 1];
+    for (size_t j = 0; j <= b.len; j++) {
+        rows[0][j] = (unsigned char)j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        unsigned char *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+        row[0] = (unsigned char)i;
+        for (size_t j = 1; j <= b.len; j++) {
+            size_t best = above[j - 1] + (a.ptr[i - 1] != b.ptr[j - 1]);
+            size_t other = 1 + (size_t)(above[j] < row[j - 1] ? above[j] : row[j - 1]);
+            best = other < best ? other : best;
+            if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] && a.ptr[i - 2] == b.ptr[j - 1] &&
+                (size_t)two_above[j - 2] + 1 < best) {
+                best = (size_t)two_above[j - 2] + 1;
+            }
+            row[j] = (unsigned char)best;
+        }
+    }
+    return rows[a.len % 3][b.len];
+}
+
+const char *str_nearest(struct str text, const char *const *names, size_t count)
+{
+    const char *nearest = NULL;
+    size_t best = SIZE_MAX;
+    for (size_t i = 0; i < count; i++) {
+        struct str name = str_of(names[i]);
+        size_t longer = name.len > text.len ? name.len : text.len;
+        size_t distance = edit_distance(text, name);
+        if (distance < best && distance * 3 <= longer + 2) {
+            best = distance;
+            nearest = names[i];
+        }
+    }
+    return nearest;
+}
+
+void buf_free(struct buf *buf)
+{
+    free(buf->ptr);
+    *buf = (struct buf){0};
+}
+
+void buf_clear(struct buf *buf)
+{
+    buf->len = 0;
+    if (buf->ptr) {
+        buf->ptr[0] = '\0';
+    }
+}
+
+void buf_reserve(struct buf *buf, size_t more)
+{
+    KOL_ASSERT(more < SIZE_MAX / 4);
+    size_t need = buf->len + more + 1;
+    if (need <= buf->cap) {
+        return;
+    }
+    size_t cap = buf->cap < 64 ? 64 : buf->cap * 2;
+    buf->cap = cap < need ? need : cap;
+    buf->ptr = mem_realloc(buf->ptr, buf->cap);
+}
+
+void buf_append(struct buf *buf, const void *bytes, size_t len)
+{
+    buf_reserve(buf, len);
+    if (len) {
+        memcpy(buf->ptr + buf->len, bytes, len);
+    }
+    buf->len += len;
+    buf->ptr[buf->len] = '\0';
+}
+
+void buf_put(struct buf *buf, struct str text)
+{
+    buf_append(buf, text.ptr, text.len);
+}
+
+void buf_puts(struct buf *buf, const char *text)
+{
+    buf_append(buf, text, strlen(text));
+}
+
+void buf_putc(struct buf *buf, char c)
+{
+    buf_append(buf, &c, 1);
+}
+
+void buf_vprintf(struct buf *buf, const char *format, va_list args)
+{
+    va_list again;
+    va_copy(again, args);
+    int len = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    KOL_ASSERT(len >= 0);
+    buf_reserve(buf, (size_t)len);
+    vsnprintf(buf->ptr + buf->len, (size_t)len + 1, format, args);
+    buf->len += (size_t)len;
+}
+
+void buf_printf(struct buf *buf, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    buf_vprintf(buf, format, args);
+    va_end(args);
+}
+
+void buf_put_int64(struct buf *buf, int64_t value)
+{
+    char digits[20];
+    size_t at = sizeof digits;
+    uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
+    do {
+        digits[--at] = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    if (value < 0) {
+        digits[--at] = '-';
+    }
+    buf_append(buf, digits + at, sizeof digits - at);
+}
+
+void buf_put_double(struct buf *buf, double value)
+{
+    char text[32];
+    KOL_ASSERT(isfinite(value));
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(text, sizeof text, "%.*g", digits, value);
+        if (strtod(text, NULL) == value) {
+            break;
+        }
+    }
+    buf_puts(buf, text);
+}
+
+struct str buf_str(const struct buf *buf)
+{
+    return (struct str){buf->ptr, buf->len};
+}

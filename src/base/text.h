@@ -1,0 +1,33 @@
+/*
+ * text.h: UTF-8, JSON text and base64, as far as a writer needs them.
+ *
+ * Reading JSON documents is the library's business (jansson), reading events the decoder's
+ * (domain/decode.h). Writing is a matter of one escape function and needs no tree.
+ */
+#ifndef BASE_TEXT_H
+#define BASE_TEXT_H
+
+#include <stdbool.h>
+
+#include "base/str.h"
+
+/* True if `text` is well-formed UTF-8: no surrogates, no overlong forms, nothing above U+10FFFF. */
+bool text_is_utf8(struct str text);
+
+/* Number of code points of well-formed UTF-8. */
+size_t text_length(struct str text);
+
+/* The longest prefix of at most `max_points` code points. */
+struct str text_prefix(struct str text, size_t max_points);
+
+/* Appends `text` (well-formed UTF-8) as a JSON string with its quotes: '"', '\' and controls are
+ * escaped (\n, \t, \r, \b, \f by letter, the others as \u00xx), all else goes as it is. */
+void text_put_json(struct buf *buf, struct str text);
+
+/* Appends standard base64 with padding. */
+void text_put_base64(struct buf *buf, struct str bytes);
+
+/* Appends the bytes that base64 `text` stands for; false, with nothing appended, if it is none. */
+bool text_put_unbase64(struct buf *buf, struct str text);
+
+#endif

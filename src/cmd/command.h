@@ -1,0 +1,70 @@
+/*
+ * command.h: what a command gets, and the table that it stands in.
+ *
+ * A command is one row of commands.def, its own flags are rows of flags.def, and the options of
+ * options.def that name it are flags too. Help, man page, shell completion and docs/commands.md come
+ * from the same rows. A command parses nothing: it asks for its flags by name, calls a room and
+ * prints.
+ */
+#ifndef CMD_COMMAND_H
+#define CMD_COMMAND_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/config.h"
+#include "base/error.h"
+#include "base/rows.h"
+#include "log/bus.h"
+
+enum option {
+#define OPTION(ID, ...) OPTION_##ID,
+#include "cmd/options.def"
+#undef OPTION
+    OPTION_COUNT
+};
+
+extern const struct config_option command_options[OPTION_COUNT];
+
+struct flag_value;
+
+/* One run of one command. */
+struct invocation {
+    const struct command *command;
+    struct config *config;
+    const char *const *args; /* what is no flag, in order, without the command's own name */
+    size_t arg_count;
+    struct flag_value *flags; /* by row of flags.def */
+    enum rows_format format;  /* --format */
+    const char *data;         /* --data: the folder of the embedded mode */
+};
+
+struct command {
+    const char *name;
+    const char *arguments; /* "PRESET FILE..." */
+    size_t min_args, max_args;
+    const char *summary; /* one line */
+    const char *details; /* paragraphs for `kol help NAME`; may be "" */
+    enum kol_status (*run)(const struct invocation *call, struct kol_error *err);
+};
+
+/* Flags of the command by their long name, without the dashes; a name that the command does not
+ * have in flags.def is a bug and panics. Where the flag was not given: its default. */
+bool flag_bool(const struct invocation *call, const char *name);
+int64_t flag_int(const struct invocation *call, const char *name);
+const char *flag_text(const struct invocation *call, const char *name); /* NULL: not given */
+bool flag_given(const struct invocation *call, const char *name);
+
+/* Opens the event log that the configuration names. `read_only`: it must exist, else KOL_NOT_FOUND
+ * with the command that makes one. */
+enum kol_status command_open_bus(const struct invocation *call, bool read_only, struct bus **out,
+                                 struct kol_error *err) KOL_CHECKED;
+
+#define COMMAND(name, ...)                                                                         \
+    enum kol_status cmd_##name(const struct invocation *call, struct kol_error *err);
+#include "cmd/commands.def"
+#undef COMMAND
+
+#endif
