@@ -1,10 +1,10 @@
 /*
  * config.h: options from one table: flag = environment variable = file key.
  *
- * An option called "log.partitions" is the flag --log-partitions, the variable KOL_LOG_PARTITIONS and
- * the file key `log.partitions = 8` (or `partitions = 8` under `[log]`). Later sources win: default,
- * file, environment, flag. A name that no option has is an error with the nearest name. The mechanism
- * is here and knows no option; the program's table is cmd/options.def.
+ * An option called "log.partitions" is the flag --log-partitions, the variable KOL_LOG_PARTITIONS
+ * and the file key `log.partitions = 8` (or `partitions = 8` under `[log]`). Later sources win:
+ * default, file, environment, flag. A name that no option has is an error with the nearest name.
+ * The mechanism is here and knows no option; the program's table is cmd/options.def.
  */
 #ifndef BASE_CONFIG_H
 #define BASE_CONFIG_H
@@ -37,7 +37,12 @@ struct config_option {
     const char *help;
 };
 
-enum config_source { CONFIG_FROM_DEFAULT, CONFIG_FROM_FILE, CONFIG_FROM_ENVIRONMENT, CONFIG_FROM_FLAG };
+enum config_source {
+    CONFIG_FROM_DEFAULT,
+    CONFIG_FROM_FILE,
+    CONFIG_FROM_ENVIRONMENT,
+    CONFIG_FROM_FLAG
+};
 
 struct config;
 
@@ -57,20 +62,21 @@ enum kol_status config_read_file(struct config *config, const char *path,
 enum kol_status config_read_text(struct config *config, struct str text, const char *path,
                                  struct kol_error *err) KOL_CHECKED;
 
-/* Reads KOL_* and the aliases out of `environment` (as main()'s envp). Names that start with KOL_TEST_
- * are left alone; another KOL_ name that is no option is an error. */
+/* Reads KOL_* and the aliases out of `environment` (as main()'s envp). Names that start with
+ * KOL_TEST_ are left alone; another KOL_ name that is no option is an error. */
 enum kol_status config_read_environment(struct config *config, char *const *environment,
                                         struct kol_error *err) KOL_CHECKED;
 
 /* Values by index of the table. Text is NULL where nothing is set and there is no default. */
 const char *config_text(const struct config *config, size_t option);
-int64_t config_int(const struct config *config, size_t option); /* INT, SIZE, DURATION, CHOICE index */
+int64_t config_int(const struct config *config,
+                   size_t option); /* INT, SIZE, DURATION, CHOICE index */
 bool config_bool(const struct config *config, size_t option);
 
 /* The value as text with secrets masked ("" where unset), and where it comes from. */
 const char *config_shown(const struct config *config, size_t option);
 const char *config_origin(const struct config *config, size_t option);
-enum config_source config_source(const struct config *config, size_t option);
+enum config_source config_source_of(const struct config *config, size_t option);
 
 /* "--log-partitions" and "KOL_LOG_PARTITIONS", appended. */
 void config_put_flag(struct buf *out, const char *name);

@@ -1,8 +1,8 @@
 /*
  * metrics.h: counters, gauges and histograms, and their Prometheus text.
  *
- * The table metrics.def names them all. Adding is one atomic operation; a label's value is looked up
- * once and its slot kept where speed matters. Thread-safe.
+ * The table metrics.def names them all. Adding is one atomic operation; a label's value is looked
+ * up once and its slot kept where speed matters. Thread-safe.
  */
 #ifndef BASE_METRICS_H
 #define BASE_METRICS_H

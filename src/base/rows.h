@@ -20,7 +20,8 @@ struct rows;
 
 /* `names` must outlive the rows. The caller gives each row's cells from left to right. */
 struct rows *rows_begin(FILE *out, enum rows_format format, const char *const *names, size_t count);
-void rows_text(struct rows *rows, struct str text); /* in a table control characters show as \n, \x1b */
+void rows_text(struct rows *rows,
+               struct str text); /* in a table control characters show as \n, \x1b */
 void rows_int(struct rows *rows, int64_t value);
 void rows_real(struct rows *rows, double value);
 void rows_bool(struct rows *rows, bool value);

@@ -3,7 +3,8 @@
  *
  * SIGINT and SIGTERM set a flag that long work looks at between two steps: it then finishes what it
  * has begun, keeps what is acknowledged and returns KOL_INTERRUPTED (exit status 130). A second
- * signal within the wait ends the process at once. SIGPIPE is ignored: a closed pipe is a write error.
+ * signal within the wait ends the process at once. SIGPIPE is ignored: a closed pipe is a write
+ * error.
  */
 #ifndef BASE_SIGNALS_H
 #define BASE_SIGNALS_H
@@ -18,7 +19,8 @@ bool signals_stop_asked(void);
 /* Sets or clears the flag by hand (tests, and a room that ends its own process). */
 void signals_ask_stop(bool stop);
 
-/* A descriptor that becomes readable when a stop is asked for, for poll(2). -1 before the install. */
+/* A descriptor that becomes readable when a stop is asked for, for poll(2). -1 before the install.
+ */
 int signals_stop_fd(void);
 
 #endif

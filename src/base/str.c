@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
 
@@ -22,6 +23,11 @@ bool str_equal(struct str a, struct str b)
 bool str_is(struct str a, const char *text)
 {
     return str_equal(a, str_of(text));
+}
+
+bool str_is_nocase(struct str a, const char *text)
+{
+    return a.len == strlen(text) && (a.len == 0 || strncasecmp(a.ptr, text, a.len) == 0);
 }
 
 bool str_starts(struct str text, struct str prefix)
@@ -124,7 +130,8 @@ static size_t edit_distance(struct str a, struct str b)
         rows[0][j] = (unsigned char)j;
     }
     for (size_t i = 1; i <= a.len; i++) {
-        unsigned char *row = rows[i % 3], *above = rows[(i + 2) % 3], *two_above = rows[(i + 1) % 3];
+        unsigned char *row = rows[i % 3], *above = rows[(i + 2) % 3],
+                      *two_above = rows[(i + 1) % 3];
         row[0] = (unsigned char)i;
         for (size_t j = 1; j <= b.len; j++) {
             size_t best = above[j - 1] + (a.ptr[i - 1] != b.ptr[j - 1]);

@@ -23,6 +23,7 @@ struct str {
 struct str str_of(const char *text); /* NULL gives the empty view */
 bool str_equal(struct str a, struct str b);
 bool str_is(struct str a, const char *text);
+bool str_is_nocase(struct str a, const char *text); /* ASCII letters of either case are equal */
 bool str_starts(struct str text, struct str prefix);
 int str_compare(struct str a, struct str b); /* by bytes, as memcmp; a prefix sorts first */
 
