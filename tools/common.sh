@@ -1,0 +1,45 @@
+# shellcheck shell=sh
+# common.sh: what the scripts of tools/ share. Sourced, never run.
+#
+# The scripts are plain sh, because a fresh machine has nothing else; each can be run by hand from any
+# folder. What a person reads goes to stderr, so that a script can print its result on stdout.
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+deps=$root/.deps
+
+# Where tools/duckdb.sh puts DuckDB; meson.build looks for the same folder.
+duckdb_version=1.5.5
+# shellcheck disable=SC2034 # used by the scripts that source this file
+duckdb_dir=$deps/duckdb-$duckdb_version
+
+say() {
+    printf 'kol: %s\n' "$*" >&2
+}
+
+die() {
+    say "$*"
+    exit 1
+}
+
+# retry COMMAND...: up to three tries with a pause between them; the status is that of the last one.
+retry() {
+    for retry_pause in 2 5; do
+        "$@" && return 0
+        say "trying again in $retry_pause s: $*"
+        sleep "$retry_pause"
+    done
+    "$@"
+}
+
+# lock NAME: one process at a time from here to the end of the script, so that two `make` at once do
+# not install the same thing twice. Needs descriptor 9.
+lock() {
+    mkdir -p "$deps"
+    exec 9>"$deps/$1.lock"
+    flock 9
+}
+
+# check_sum FILE SHA256: whether the file is the pinned one.
+check_sum() {
+    printf '%s  %s\n' "$2" "$1" | sha256sum --check --status
+}

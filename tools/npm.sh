@@ -1,0 +1,25 @@
+#!/bin/sh
+# npm.sh: prints the command that runs npm; gets one where the machine has none.
+#
+# Debian's npm brings some 400 packages along. A wheel from PyPI holds the same Node.js and npm in one
+# file, pinned by version and sha256, and stays inside .deps.
+set -eu
+# shellcheck source=tools/common.sh
+. "$(dirname "$0")/common.sh"
+
+if command -v npm >/dev/null && npm --version >/dev/null 2>&1; then
+    command -v npm
+    exit 0
+fi
+venv=$deps/node
+if [ ! -x "$venv/bin/npm" ] || [ ! -f "$venv/complete" ]; then
+    lock node
+    rm -rf "$venv"
+    say "getting Node.js and npm from PyPI"
+    python3 -m venv "$venv"
+    retry "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes \
+        --requirement "$root/tools/node-requirements.txt" >&2 ||
+        die "PyPI could not be reached (pip's own words are above): set pip's index or proxy, or install npm; then run this again"
+    touch "$venv/complete"
+fi
+echo "$venv/bin/npm"
