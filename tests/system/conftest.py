@@ -1,0 +1,56 @@
+"""Fixtures of the system tests: the built program, a data folder of its own, the real data sets."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from support import ROOT, Kol, program
+
+
+@pytest.fixture(scope="session")
+def kol_bin():
+    """Path of the program under test ($KOL_BIN, else build/release/src/kol)."""
+    return program()
+
+
+@pytest.fixture(scope="session")
+def sanitized(kol_bin):
+    """Whether the program under test was built with a sanitizer: it is slower and bigger then."""
+    code = kol_bin.read_bytes()
+    return b"__asan_init" in code or b"__tsan_init" in code
+
+
+@pytest.fixture
+def data(tmp_path):
+    """Path of this test's data folder, which the program makes on first use."""
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def kol(kol_bin, data):
+    """Runs the program on the test's data folder: kol("log", "topics"). See support.Kol."""
+    runner = Kol(kol_bin, data)
+    yield runner
+    runner.close()
+
+
+@pytest.fixture(scope="session")
+def shared_data():
+    """Folder with the public data sets ($KOL_SHARED_DATA, else ../shared/data); skips without."""
+    folder = Path(os.environ.get("KOL_SHARED_DATA") or ROOT.parent / "shared/data")
+    if not folder.is_dir():
+        pytest.skip(f"no data sets in {folder}: set KOL_SHARED_DATA")
+    return folder
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leaves out what only a release build can show where the program has sanitizers in it."""
+    if not any(item.get_closest_marker("release_only") for item in items):
+        return
+    code = program().read_bytes()
+    if b"__asan_init" not in code and b"__tsan_init" not in code:
+        return
+    left_out = [item for item in items if item.get_closest_marker("release_only")]
+    config.hook.pytest_deselected(items=left_out)
+    items[:] = [item for item in items if item not in left_out]

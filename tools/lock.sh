@@ -1,0 +1,16 @@
+#!/bin/sh
+# lock.sh: writes tests/requirements.txt anew from tests/requirements.in: the newest versions that
+# Python 3.11 (Debian 12) can use, each with the sha256 of its files, so that every machine gets the
+# same ones.
+set -eu
+# shellcheck source=tools/common.sh
+. "$(dirname "$0")/common.sh"
+
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+python3 -m venv "$work/venv"
+"$work/venv/bin/pip" install --quiet uv
+cd "$root/tests"
+"$work/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+    --upgrade --no-emit-index-url --no-emit-find-links --custom-compile-command tools/lock.sh \
+    --output-file requirements.txt requirements.in
