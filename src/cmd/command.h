@@ -2,9 +2,9 @@
  * command.h: what a command gets, and the table that it stands in.
  *
  * A command is one row of commands.def, its own flags are rows of flags.def, and the options of
- * options.def that name it are flags too. Help, man page, shell completion and docs/commands.md come
- * from the same rows. A command parses nothing: it asks for its flags by name, calls a room and
- * prints.
+ * options.def that name it are flags too. Help, man page, shell completion and docs/commands.md
+ * come from the same rows. A command parses nothing: it asks for its flags by name, calls a room
+ * and prints.
  */
 #ifndef CMD_COMMAND_H
 #define CMD_COMMAND_H
@@ -28,17 +28,15 @@ enum option {
 
 extern const struct config_option command_options[OPTION_COUNT];
 
-struct flag_value;
-
 /* One run of one command. */
 struct invocation {
     const struct command *command;
     struct config *config;
     const char *const *args; /* what is no flag, in order, without the command's own name */
     size_t arg_count;
-    struct flag_value *flags; /* by row of flags.def */
-    enum rows_format format;  /* --format */
-    const char *data;         /* --data: the folder of the embedded mode */
+    struct config *flags;    /* the command's own, see flag_...() */
+    enum rows_format format; /* --format */
+    const char *data;        /* --data: the folder of the embedded mode */
 };
 
 struct command {
@@ -61,6 +59,27 @@ bool flag_given(const struct invocation *call, const char *name);
  * with the command that makes one. */
 enum kol_status command_open_bus(const struct invocation *call, bool read_only, struct bus **out,
                                  struct kol_error *err) KOL_CHECKED;
+
+/* ---- the table, for help and docs ---- */
+
+extern const struct command commands[];
+extern const size_t command_count;
+
+/* The flags that flags.def gives to a command, as options: `name` is the long flag without dashes
+ * and `choices` its metavar. Returns how many; `*out` is constant. */
+size_t command_flags(const struct command *command, const struct config_option **out);
+
+/* True if the command takes the option as a flag. */
+bool command_takes_option(const struct command *command, const struct config_option *option);
+
+/* The command called `name`, or NULL. */
+const struct command *command_find(struct str name);
+
+/* Prints what `kol help NAME` and `kol NAME --help` say; NULL: what `kol help` says. */
+void command_print_help(FILE *out, const struct command *command);
+
+/* Runs one command line; returns the exit status of SPEC section 8. */
+int command_main(int argc, char **argv, char *const *environment);
 
 #define COMMAND(name, ...)                                                                         \
     enum kol_status cmd_##name(const struct invocation *call, struct kol_error *err);
