@@ -44,8 +44,6 @@ fetch() {
 }
 
 npm=$("$root/tools/npm.sh")
-# npm beside its own node, where it came with one.
-PATH=$(dirname "$npm"):$PATH
 made=$work/made
 mkdir -p "$made/lib" "$made/include"
 fetch "$library_package" "$library_sum"

