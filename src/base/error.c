@@ -38,6 +38,19 @@ static enum kol_status status_of_errno(int errnum)
     }
 }
 
+/* Appends ": more", cut where the message is full. */
+static void append(struct kol_error *err, const char *more)
+{
+    size_t len = strlen(err->message), room = sizeof err->message - len;
+    size_t want = strlen(more) + 2;
+    if (room > 3) {
+        size_t take = want < room ? want - 2 : room - 3;
+        memcpy(err->message + len, ": ", 2);
+        memcpy(err->message + len + 2, more, take);
+        err->message[len + 2 + take] = '\0';
+    }
+}
+
 enum kol_status kol_fail_errno(struct kol_error *err, int errnum, const char *format, ...)
 {
     enum kol_status status = status_of_errno(errnum);
@@ -45,12 +58,9 @@ enum kol_status kol_fail_errno(struct kol_error *err, int errnum, const char *fo
         char reason[128];
         va_list args;
         va_start(args, format);
-        int len = vsnprintf(err->message, sizeof err->message, format, args);
+        vsnprintf(err->message, sizeof err->message, format, args);
         va_end(args);
-        if (len >= 0 && (size_t)len < sizeof err->message) {
-            snprintf(err->message + len, sizeof err->message - (size_t)len, ": %s",
-                     strerror_r(errnum, reason, sizeof reason));
-        }
+        append(err, strerror_r(errnum, reason, sizeof reason));
         err->status = status;
     }
     return status;
@@ -65,11 +75,9 @@ enum kol_status kol_wrap(struct kol_error *err, const char *format, ...)
     memcpy(inner, err->message, sizeof inner);
     va_list args;
     va_start(args, format);
-    int len = vsnprintf(err->message, sizeof err->message, format, args);
+    vsnprintf(err->message, sizeof err->message, format, args);
     va_end(args);
-    if (len >= 0 && (size_t)len < sizeof err->message) {
-        snprintf(err->message + len, sizeof err->message - (size_t)len, ": %s", inner);
-    }
+    append(err, inner);
     return err->status;
 }
 

@@ -69,6 +69,9 @@ size_t command_flags(const struct command *command, const struct config_option *
 bool command_takes_option(const struct command *command, const struct config_option *option)
 {
     struct str rest = str_of(option->used_by);
+    if (command->run == cmd_config) {
+        return true; /* it shows them all, so it takes them all */
+    }
     while (rest.len) {
         struct str word = str_cut(&rest, ' ');
         if (str_is(word, "*") || str_is(word, command->name)) {

@@ -19,12 +19,20 @@ enum { NEED_OPTIONAL = 0, NEED_REQUIRED = 1, DIRECTION_INPUT = 1, DIRECTION_OUTP
 #endif
 
 #define COMMON_ROW(field_name, KIND, NEED, ...)                                                    \
-    {.name = #field_name, .kind = FIELD_##KIND, .required = NEED_##NEED,                           \
-     .offset = offsetof(struct event, field_name), FIELD_DEFAULTS, .column = #field_name,          \
+    {.name = #field_name,                                                                          \
+     .kind = FIELD_##KIND,                                                                         \
+     .required = NEED_##NEED,                                                                      \
+     .offset = offsetof(struct event, field_name),                                                 \
+     FIELD_DEFAULTS,                                                                               \
+     .column = #field_name,                                                                        \
      __VA_ARGS__},
 #define BODY_ROW(body, field_name, KIND, NEED, ...)                                                \
-    {.name = #field_name, .kind = FIELD_##KIND, .required = NEED_##NEED,                           \
-     .offset = offsetof(struct event, body.field_name), FIELD_DEFAULTS, .column = #field_name,     \
+    {.name = #field_name,                                                                          \
+     .kind = FIELD_##KIND,                                                                         \
+     .required = NEED_##NEED,                                                                      \
+     .offset = offsetof(struct event, body.field_name),                                            \
+     FIELD_DEFAULTS,                                                                               \
+     .column = #field_name,                                                                        \
      __VA_ARGS__},
 
 static const struct field discovery_fields[] = {

@@ -1,9 +1,9 @@
 /*
  * event.h: the words of the field: topics, event types, and the fields of each event.
  *
- * Everything follows from the tables: topics.def, event_types.def, fields/<body>.def. A field is one
- * row; the structs, the decoder, the encoder, the presets of import/ and docs/events.md read it from
- * there. No I/O in this room.
+ * Everything follows from the tables: topics.def, event_types.def, fields/<body>.def. A field is
+ * one row; the structs, the decoder, the encoder, the presets of import/ and docs/events.md read it
+ * from there. No I/O in this room.
  */
 #ifndef DOMAIN_EVENT_H
 #define DOMAIN_EVENT_H

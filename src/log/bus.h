@@ -9,11 +9,11 @@
  *   - readers see only what is committed and durable;
  *   - what a producer has flushed without error survives kill -9 and power loss, once, in order;
  *   - a transaction makes its records, group offsets and marks visible as one, or not at all;
- *   - a consumer's place may be kept elsewhere (in a table's commit): bus_assign() + the caller's own
- *     store, or bus_subscribe() + bus_txn_offsets() / bus_commit().
+ *   - a consumer's place may be kept elsewhere (in a table's commit): bus_assign() + the caller's
+ * own store, or bus_subscribe() + bus_txn_offsets() / bus_commit().
  *
- * Threads: a `struct bus` is shared by all threads of a process; a producer or a consumer belongs to
- * one thread at a time. Several processes may open the same log; each may write and read.
+ * Threads: a `struct bus` is shared by all threads of a process; a producer or a consumer belongs
+ * to one thread at a time. Several processes may open the same log; each may write and read.
  */
 #ifndef LOG_BUS_H
 #define LOG_BUS_H
@@ -26,9 +26,9 @@
 #include "base/str.h"
 
 enum {
-    BUS_MAX_NAME = 249,          /* bytes of a topic, group or transaction name, as in Kafka */
-    BUS_MAX_RECORD = 8 << 20,    /* bytes of key and value together */
-    BUS_MAX_PARTITIONS = 1024,   /* of one topic */
+    BUS_MAX_NAME = 249,        /* bytes of a topic, group or transaction name, as in Kafka */
+    BUS_MAX_RECORD = 8 << 20,  /* bytes of key and value together */
+    BUS_MAX_PARTITIONS = 1024, /* of one topic */
     BUS_DEFAULT_PARTITIONS = 8,
 };
 
@@ -45,8 +45,8 @@ struct bus_options {
     bool read_only;             /* refuse to write; the log must exist */
 };
 
-/* Opens the log, making it where it is absent. KOL_CORRUPT, KOL_UNSUPPORTED (made by a newer version)
- * or KOL_IO with a message that says what to do. */
+/* Opens the log, making it where it is absent. KOL_CORRUPT, KOL_UNSUPPORTED (made by a newer
+ * version) or KOL_IO with a message that says what to do. */
 enum kol_status bus_open(const struct bus_options *options, struct bus **out,
                          struct kol_error *err) KOL_CHECKED;
 void bus_close(struct bus **bus); /* its producers and consumers must be closed before */
@@ -66,10 +66,10 @@ struct bus_topic {
 };
 
 struct bus_partition {
-    int64_t start;        /* first offset that can still be read */
-    int64_t end;          /* offset that the next record will get */
-    int64_t bytes;        /* stored, keys and values */
-    int64_t first_us;     /* append time of the oldest and of the newest record; 0 where empty */
+    int64_t start;    /* first offset that can still be read */
+    int64_t end;      /* offset that the next record will get */
+    int64_t bytes;    /* stored, keys and values */
+    int64_t first_us; /* append time of the oldest and of the newest record; 0 where empty */
     int64_t last_us;
 };
 
@@ -94,8 +94,8 @@ enum kol_status bus_retain(struct bus *bus, int64_t now_us, int64_t *dropped,
 /* ---- producing ---- */
 
 struct bus_producer_options {
-    /* NULL: plain producer. Else the name of a transactional producer: opening it fences every older
-     * producer of the same name, whose commits then fail with KOL_FENCED. */
+    /* NULL: plain producer. Else the name of a transactional producer: opening it fences every
+     * older producer of the same name, whose commits then fail with KOL_FENCED. */
     const char *transactional_id;
 };
 
@@ -104,8 +104,8 @@ enum kol_status bus_producer_open(struct bus *bus, const struct bus_producer_opt
 void bus_producer_close(struct bus_producer **producer); /* drops what was not flushed */
 
 /* Copies one record into the producer's buffer. `partition` -1 takes the key's partition.
- * `timestamp_us` is the record's own time (event time). A topic that does not exist is made with the
- * defaults. KOL_INVALID if the record is too large or the partition does not exist. */
+ * `timestamp_us` is the record's own time (event time). A topic that does not exist is made with
+ * the defaults. KOL_INVALID if the record is too large or the partition does not exist. */
 enum kol_status bus_produce(struct bus_producer *producer, const char *topic, int32_t partition,
                             struct str key, struct str value, int64_t timestamp_us,
                             struct kol_error *err) KOL_CHECKED;
@@ -122,7 +122,8 @@ enum kol_status bus_flush(struct bus_producer *producer, struct kol_error *err) 
  * did. */
 int64_t bus_last_offset(const struct bus_producer *producer, const char *topic, int32_t partition);
 
-/* ---- transactions: bus_produce() in between; bus_txn_commit() takes the place of bus_flush() ---- */
+/* ---- transactions: bus_produce() in between; bus_txn_commit() takes the place of bus_flush() ----
+ */
 
 /* Adds the consumer's place (all that it has polled) to the transaction. KOL_FENCED at commit where
  * the consumer's group has moved on without it. */
@@ -179,8 +180,8 @@ struct bus_consumer_options {
     void (*on_revoke)(struct bus_consumer *consumer, const struct bus_place *places, size_t count,
                       void *user);
 
-    /* Records below `next` were dropped by retention before this consumer read them; reading goes on
-     * at `next`. An event, not an error: NULL ignores it. */
+    /* Records below `next` were dropped by retention before this consumer read them; reading goes
+     * on at `next`. An event, not an error: NULL ignores it. */
     void (*on_lost)(struct bus_consumer *consumer, const char *topic, int32_t partition,
                     int64_t from, int64_t next, void *user);
 };
@@ -190,7 +191,8 @@ enum kol_status bus_consumer_open(struct bus *bus, const struct bus_consumer_opt
 void bus_consumer_close(struct bus_consumer **consumer); /* leaves the group at once */
 
 /* Reads these partitions from these places, whatever the group says; replaces what was assigned.
- * next < 0: from the earliest record (-2, BUS_FROM_START) or behind the last one (-1, BUS_FROM_END). */
+ * next < 0: from the earliest record (-2, BUS_FROM_START) or behind the last one (-1,
+ * BUS_FROM_END). */
 enum { BUS_FROM_END = -1, BUS_FROM_START = -2 };
 enum kol_status bus_assign(struct bus_consumer *consumer, const struct bus_place *places,
                            size_t count, struct kol_error *err) KOL_CHECKED;
@@ -201,15 +203,14 @@ enum kol_status bus_subscribe(struct bus_consumer *consumer, const char *const *
 
 /*
  * Waits at most `timeout_ms` for records and hands out up to `max_records` and about `max_bytes` of
- * them (0: no limit of that kind; at least one record). An empty batch is no error. KOL_CORRUPT names
- * topic, partition and offset. Wakes early with KOL_INTERRUPTED where a stop was asked for.
+ * them (0: no limit of that kind; at least one record). An empty batch is no error. KOL_CORRUPT
+ * names topic, partition and offset. Wakes early with KOL_INTERRUPTED where a stop was asked for.
  */
 enum kol_status bus_poll(struct bus_consumer *consumer, size_t max_records, size_t max_bytes,
-                         int timeout_ms, struct bus_batch *out,
-                         struct kol_error *err) KOL_CHECKED;
+                         int timeout_ms, struct bus_batch *out, struct kol_error *err) KOL_CHECKED;
 
-/* Makes the place behind everything that was polled the group's place. KOL_FENCED where the group has
- * given a partition to somebody else. */
+/* Makes the place behind everything that was polled the group's place. KOL_FENCED where the group
+ * has given a partition to somebody else. */
 enum kol_status bus_commit(struct bus_consumer *consumer, struct kol_error *err) KOL_CHECKED;
 
 /* The consumer's current places, valid until the next call on it. */
