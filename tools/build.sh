@@ -3,14 +3,15 @@
 #
 #   tools/build.sh KIND [NINJA TARGET...]    release, asan, tsan, cov, fuzz
 #
-# A build folder is configured once; after that ninja does only what has changed, and Meson
-# configures again by itself. With CI=true warnings are errors.
+# A build folder is configured once, and again where its options changed; after that ninja does only
+# what has changed. With CI=true warnings are errors.
 set -eu
 # shellcheck source=tools/common.sh
 . "$(dirname "$0")/common.sh"
 
 kind=${1:?usage: tools/build.sh KIND [NINJA TARGET...]}
 shift
+compiler=${CC:-gcc}
 case $kind in
 release) options="-Dbuildtype=release -Db_lto=true" ;;
 asan) options="-Dbuildtype=debugoptimized -Db_lto=false -Db_sanitize=address,undefined" ;;
@@ -19,11 +20,16 @@ cov) options="-Dbuildtype=debug -Db_lto=false -Db_coverage=true" ;;
 fuzz)
     options="-Dbuildtype=debugoptimized -Db_lto=false -Db_lundef=false -Dfuzz=true"
     options="$options -Db_sanitize=address,undefined"
-    CC=clang
+    compiler=clang
+    "$root/tools/install.sh" fuzz
     ;;
 *) die "$kind is no kind of build: release, asan, tsan, cov, fuzz" ;;
 esac
-[ "${CI:-}" != true ] || options="$options -Dwerror=true"
+if [ "${CI:-}" = true ]; then
+    options="$options -Dwerror=true"
+else
+    options="$options -Dwerror=false"
+fi
 
 "$root/tools/install.sh" build
 "$root/tools/duckdb.sh"
@@ -32,6 +38,11 @@ folder=$root/build/$kind
 if [ ! -f "$folder/build.ninja" ]; then
     rm -rf "$folder"
     # shellcheck disable=SC2086 # a list of words
-    CC=${CC:-gcc} meson setup "$folder" "$root" $options >&2
+    CC=$compiler meson setup "$folder" "$root" $options >&2
+    echo "$options" >"$folder/kol-options"
+elif [ "$(cat "$folder/kol-options" 2>/dev/null)" != "$options" ]; then
+    # shellcheck disable=SC2086 # a list of words
+    meson configure "$folder" $options >&2
+    echo "$options" >"$folder/kol-options"
 fi
 ninja -C "$folder" "$@" >&2

@@ -1,7 +1,7 @@
 #!/bin/sh
 # install.sh: installs the Debian packages that a part of the project needs, and nothing else.
 #
-#   tools/install.sh GROUP...    build, test, lint, fuzz, cov
+#   tools/install.sh GROUP...    build, make, test, shell, lint, fuzz, cov
 #
 # It looks first and runs apt-get only for what is missing, so that a second run costs nothing and
 # needs neither a network nor root. No question is asked.
@@ -15,11 +15,13 @@ packages_of() {
     build) echo ca-certificates gcc git libc6-dev libcjson-dev libcmocka-dev libjansson-dev \
         liblmdb-dev libxxhash-dev libzstd-dev meson ninja-build pkgconf python3 python3-venv \
         zlib1g-dev ;;
-    test) echo procps util-linux ;;
-    lint) echo clang clang-tidy shellcheck ;;
+    make) echo make ;;
+    test) echo procps shellcheck util-linux ;;
+    shell) echo shellcheck ;;
+    lint) echo clang clang-tidy ;;
     fuzz) echo clang libclang-rt-dev llvm ;;
     cov) echo gcovr ;;
-    *) die "$1 is no group of packages: build, test, lint, fuzz, cov" ;;
+    *) die "$1 is no group of packages: build, make, test, shell, lint, fuzz, cov" ;;
     esac
 }
 

@@ -1,0 +1,37 @@
+#!/bin/sh
+# lint.sh: what a compiler does not say about the sources.
+#
+#   tools/lint.sh quick   format and shell scripts; part of `make test`
+#   tools/lint.sh full    the same and clang-tidy; a minute or two
+#   tools/lint.sh fmt     formats instead of complaining
+#
+# clang-format comes from the pinned packages of the tests: each of its releases formats differently.
+set -eu
+# shellcheck source=tools/common.sh
+. "$(dirname "$0")/common.sh"
+
+what=${1:-full}
+cd "$root"
+tools/install.sh build shell
+tools/venv.sh
+sources() {
+    git ls-files --cached --others --exclude-standard -- 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]'
+}
+if [ "$what" = fmt ]; then
+    sources | xargs .venv/bin/clang-format -i
+    exit 0
+fi
+
+failed=0
+sources | xargs -r .venv/bin/clang-format --dry-run -Werror || failed=1
+shellcheck -x tools/*.sh bench/run .ci/run || failed=1
+if [ "$what" = full ]; then
+    tools/install.sh lint
+    tools/duckdb.sh
+    # Clang reads the flags of a build that was configured for it.
+    [ -f build/lint/build.ninja ] || CC=clang meson setup build/lint -Db_lto=false >&2
+    ninja -C build/lint src/version.h >&2
+    run-clang-tidy -quiet -p build/lint "$root/(src|tests|bench)/.*" || failed=1
+fi
+[ $failed = 0 ] || die "lint found something (above); make fmt mends the format"
+say "lint found nothing"
