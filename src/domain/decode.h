@@ -7,7 +7,8 @@
  * texts with escapes and for lists.
  *
  * Keys: any order; an unknown key is skipped with its value; of one key given twice the last counts
- * (a null too: the value is then unknown). Other names of a field: see .accepts in fields/common.def.
+ * (a null too: the value is then unknown). Other names of a field: see .accepts in fields/common.def;
+ * the value is the first one that is known in that order, but all that are given must be right.
  */
 #ifndef DOMAIN_DECODE_H
 #define DOMAIN_DECODE_H
@@ -20,6 +21,7 @@
 enum {
     DECODE_MAX_BYTES = 1 << 20, /* of one event */
     DECODE_MAX_DEPTH = 32,      /* of nested arrays and objects, the event itself counted */
+    DECODE_MAX_TAGS = 1000,     /* items of an array of TAGS, empty ones counted */
 };
 
 /*
@@ -46,8 +48,9 @@ enum kol_status event_decode(struct str json, int64_t now_us, struct arena *aren
 enum kol_status event_set_text(struct event *event, int field, struct str text,
                                struct arena *arena, struct kol_error *err) KOL_CHECKED;
 
-/* For events that were not decoded from JSON: event_complete(), the id where there is none, and
- * event_check(). `arena` holds the id. */
+/* For events that were not decoded from JSON: event_type from event->type where it is unknown (a
+ * different one is refused), event_complete(), event_check(), and the id where there is none. `arena`
+ * holds the id. */
 enum kol_status event_finish(struct event *event, int64_t now_us, struct arena *arena,
                              struct kol_error *err) KOL_CHECKED;
 
