@@ -6,6 +6,7 @@ which counts every single test. A build that fails is one failed test and stops 
 exit status is 1 if anything failed or nothing ran.
 """
 
+import json
 import os
 import subprocess
 import sys
@@ -45,7 +46,8 @@ def build(kind, *targets):
 
 
 def unit(kind, *arguments):
-    command = ["meson", "test", "-C", str(ROOT / "build" / kind), "--no-rebuild", *arguments]
+    command = ["meson", "test", "-C", str(ROOT / "build" / kind), "--no-rebuild", "--print-errorlogs"]
+    command += arguments
     return Part(f"unit {kind}", "meson", command, needs=f"build {kind}")
 
 
@@ -94,6 +96,13 @@ def environment(part):
     }
 
 
+def broken_programs(part):
+    """Names of the test programs that Meson calls failed, from its log: one JSON object a line."""
+    log = part.report().with_name("testlog.json")
+    rows = [json.loads(line) for line in log.read_text().splitlines()] if log.is_file() else []
+    return [row["name"] for row in rows if row["result"] not in ("OK", "SKIP", "EXPECTEDFAIL")]
+
+
 def count(part, status):
     """Takes the numbers from the report of a part; a runner that failed without one has failed."""
     if part.kind in ("build", "command"):
@@ -108,6 +117,9 @@ def count(part, status):
             part.passed += int(suite.get("tests")) - broken - skipped
     else:
         part.note = "no report"
+    if part.kind == "meson":
+        # A program that died has no failed function in its report.
+        part.failed = max(part.failed, len(broken_programs(part)))
     if status != 0 and part.failed == 0:
         part.failed = 1
         part.note = f"ended with status {status}"
@@ -117,6 +129,7 @@ def run(part):
     print(f"\n== {part.name}: {' '.join(part.command).replace(str(ROOT) + '/', '')}", flush=True)
     if part.kind in ("meson", "pytest"):
         part.report().unlink(missing_ok=True)
+        part.report().with_name("testlog.json").unlink(missing_ok=True)
     start = time.monotonic()
     status = subprocess.run(
         part.command, cwd=ROOT, env=environment(part), stdin=subprocess.DEVNULL, check=False
