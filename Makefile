@@ -1,6 +1,6 @@
 # The front door. Every target is a script of tools/, where the work and the reasons are.
 .POSIX:
-.PHONY: help run build test test-long bench lint fmt asan tsan fuzz cov install clean
+.PHONY: help run build test test-long bench lint fmt docs asan tsan fuzz cov install clean
 
 DATA = data
 PREFIX = /usr/local
@@ -32,6 +32,9 @@ lint: ## format, shell scripts, clang-tidy
 
 fmt: ## formats the C sources
 	@tools/lint.sh fmt
+
+docs: ## writes the generated pages of docs/ anew
+	@tools/docs.sh
 
 asan: ## a build with AddressSanitizer and UBSan, build/asan/src/kol
 	@tools/build.sh asan
