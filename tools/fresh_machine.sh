@@ -45,7 +45,8 @@ write_sources() {
 # What a login on that machine would have: the environment without this machine's, but for what
 # leads to the registries.
 enter() {
-    env | grep -iE '^([a-z]+_proxy|PIP_[A-Z_]+|npm_config_[a-z_]+|NODE_EXTRA_CA_CERTS|SSL_CERT_[A-Z]+|[A-Z]+_CA_BUNDLE)=' >"$work/env" || :
+    env | grep -iE '^([a-z]+_proxy|PIP_[A-Z_]+|npm_config_[a-z_]+|NODE_EXTRA_CA_CERTS|SSL_CERT_[A-Z]+|[A-Z]+_CA_BUNDLE)=' |
+        grep -v '^PIP_FIND_LINKS=' >"$work/env" || :
     set -- chroot "$new" /bin/sh -c "cd /root/kol && $1"
     while read -r assignment; do
         set -- "$assignment" "$@"
