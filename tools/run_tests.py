@@ -69,7 +69,7 @@ def quick():
         build("asan"),
         unit("asan"),
         system("system", "asan", *workers),
-        build("tsan"),
+        build("tsan", "threaded-tests"),
         unit("tsan", "--suite", "threads"),
     ]
 
