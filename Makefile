@@ -5,7 +5,7 @@
 DATA = data
 PREFIX = /usr/local
 DESTDIR =
-FUZZ_SECONDS = 60
+FUZZ_SECONDS ?= 60
 
 help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20

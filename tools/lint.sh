@@ -31,7 +31,12 @@ if [ "$what" = full ]; then
     # Clang reads the flags of a build that was configured for it.
     [ -f build/lint/build.ninja ] || CC=clang meson setup build/lint -Db_lto=false >&2
     ninja -C build/lint src/version.h >&2
-    run-clang-tidy -quiet -p build/lint "$root/(src|tests|bench)/.*" || failed=1
+    say "clang-tidy"
+    if ! run-clang-tidy -quiet -p build/lint "$root/(src|tests|bench)/.*" >build/lint/log 2>&1; then
+        failed=1
+        # It colours whatever it writes to, and repeats a header for every file that includes it.
+        sed 's/\x1b\[[0-9;]*m//g' build/lint/log | grep -E ': (error|warning): ' | sort -u
+    fi
 fi
 [ $failed = 0 ] || die "lint found something (above); make fmt mends the format"
 say "lint found nothing"

@@ -62,7 +62,7 @@ def quick():
     """What `make test` runs."""
     workers = ("-q", "-n", "2", "--dist", "worksteal", "--durations", "5")
     return [
-        build("release"),
+        build("release", "all", "package"),
         Part("lint", "command", ["tools/lint.sh", "quick"]),
         unit("release"),
         system("system", "release", *workers),
