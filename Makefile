@@ -25,6 +25,7 @@ test-long: ## the long tests, then FUZZ_SECONDS of each fuzz target
 
 bench: ## every benchmark under bench/, as tables
 	@tools/build.sh release
+	@tools/venv.sh
 	@bench/run
 
 lint: ## format, shell scripts, clang-tidy

@@ -35,7 +35,7 @@ trap 'exit 1' HUP INT TERM
 # fetch PACKAGE SHA256: downloads and checks a package; leaves its path in $tarball.
 fetch() {
     say "getting $1"
-    (cd "$work" && retry "$npm" pack --silent --fetch-retries=1 --fetch-retry-mintimeout=1000 \
+    (cd "$work" && retry "$npm" pack --loglevel=error --fetch-retries=1 --fetch-retry-mintimeout=1000 \
         "$1" >"$work/name") ||
         die "npm could not get $1: is the registry reachable (npm config get registry, proxy)? Then run this again"
     tarball=$work/$(tail -n 1 "$work/name")

@@ -17,7 +17,7 @@ if [ ! -x "$venv/bin/npm" ]; then
     rm -rf "$venv"
     say "getting Node.js and npm from PyPI"
     python3 -m venv "$venv"
-    retry "$venv/bin/pip" install --quiet --disable-pip-version-check --no-deps --require-hashes \
+    retry "$venv/bin/pip" install --quiet --retries 1 --disable-pip-version-check --no-deps --require-hashes \
         --requirement "$root/tools/node-requirements.txt" >&2 ||
         die "PyPI could not be reached (pip's own words are above): set pip's index or proxy, or install npm; then run this again"
     # The wheel's own bin/npm was a symbolic link once and does not find its library. Written last:
