@@ -31,6 +31,17 @@ retry() {
     "$@"
 }
 
+# pip_install VENV ARGUMENT...: pinned wheels from PyPI into a venv; quiet unless it fails.
+pip_install() {
+    pip_venv=$1
+    shift
+    retry "$pip_venv/bin/pip" install --quiet --disable-pip-version-check --retries 1 \
+        --only-binary=:all: --require-hashes "$@" >"$pip_venv/words" 2>&1 || {
+        tail -n 3 "$pip_venv/words" >&2
+        die "pip could not get its packages (see above). Is PyPI or your index reachable (pip config list)? Then run this again"
+    }
+}
+
 # lock NAME: one process at a time from here to the end of the script, so that two `make` at once do
 # not install the same thing twice. Needs descriptor 9.
 lock() {

@@ -36,8 +36,10 @@ trap 'exit 1' HUP INT TERM
 fetch() {
     say "getting $1"
     (cd "$work" && retry "$npm" pack --loglevel=error --fetch-retries=1 --fetch-retry-mintimeout=1000 \
-        "$1" >"$work/name") ||
-        die "npm could not get $1: is the registry reachable (npm config get registry, proxy)? Then run this again"
+        "$1" >"$work/name" 2>"$work/words") || {
+        grep -im 4 '^npm err' "$work/words" >&2 || cat "$work/words" >&2
+        die "npm could not get $1 (see above). Is its registry reachable (npm config get registry)? Then run this again"
+    }
     tarball=$work/$(tail -n 1 "$work/name")
     check_sum "$tarball" "$2" ||
         die "$1 is not the file that is pinned (sha256 differs): nothing was installed"

