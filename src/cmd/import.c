@@ -170,7 +170,7 @@ enum kol_status cmd_import(const struct invocation *call, struct kol_error *err)
     }
     if (call->arg_count < 2) {
         return kol_fail(err, KOL_USAGE,
-                        "kol import PRESET FILE...; `kol import --list` shows presets");
+                        "usage: kol import PRESET FILE... (`kol import --list` shows the presets)");
     }
     enum kol_status status =
         preset_find(call->args[0], config_text(call->config, OPTION_IMPORT_PRESETS), &preset, err);

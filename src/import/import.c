@@ -21,6 +21,7 @@
 #include "base/text.h"
 #include "domain/decode.h"
 #include "import/apply.h"
+#include "import/batches.h"
 #include "import/csv.h"
 #include "import/lines.h"
 
@@ -36,8 +37,9 @@ struct import {
     char command[33];             /* names this set of files: see position.h */
     size_t next_file;
 
-    struct bus_producer *producer;
-    struct submit submit;
+    struct batches batches;
+    bool batches_open;
+    struct submit sum;    /* import_submitted() */
     struct arena arena;   /* of the overrides */
     struct arena scratch; /* of one record */
 
@@ -97,10 +99,9 @@ enum kol_status import_open(const struct import_options *options, struct import 
         status = name_positions(import, err);
     }
     if (status == KOL_OK) {
-        const struct bus_producer_options plain = {0};
-        status = bus_producer_open(options->bus, &plain, &import->producer, err);
+        status = batches_open(&import->batches, options->bus, err);
+        import->batches_open = true;
     }
-    submit_init(&import->submit, import->producer);
     if (status != KOL_OK) {
         import_close(&import);
     }
@@ -128,9 +129,8 @@ void import_close(struct import **import)
         return;
     }
     close_file(old);
-    submit_free(&old->submit);
-    if (old->producer) {
-        bus_producer_close(&old->producer);
+    if (old->batches_open) {
+        batches_close(&old->batches);
     }
     arena_free(&old->arena);
     arena_free(&old->scratch);
@@ -138,45 +138,63 @@ void import_close(struct import **import)
     free(old);
 }
 
-const struct submit *import_submitted(const struct import *import)
+const struct submit *import_submitted(struct import *import)
 {
-    return &import->submit;
+    batches_sum(&import->batches, &import->sum);
+    return &import->sum;
+}
+
+/* Where events go now. */
+static struct submit *submit_of(struct import *import)
+{
+    return &import->batches.filling->submit;
 }
 
 /* ---- committing ---- */
 
-static void report_metrics(struct import *import)
+static void report_metrics(struct import *import, const struct position *before)
 {
     const char *label = import->options->preset->name.ptr;
-    const struct position *now = &import->position, *before = &import->durable;
+    const struct position *now = &import->durable;
     metrics_add(METRIC_IMPORT_BYTES, label, now->offset - before->offset);
     metrics_add(METRIC_IMPORT_RECORDS, label, now->counts.records - before->counts.records);
 }
 
-/* Makes everything up to the last whole record durable, with the position behind it. */
+/* Has everything up to the last whole record made durable, with the position behind it. */
+static enum kol_status begin_commit(struct import *import, struct kol_error *err)
+{
+    enum kol_status status =
+        batches_hand_over(&import->batches, import->name, &import->position, err);
+    import->log_failed = import->log_failed || status != KOL_OK;
+    return status;
+}
+
+/* Waits for it. What is durable is known afterwards, also where the last commit failed. */
+static enum kol_status end_commit(struct import *import, struct kol_error *err)
+{
+    const struct position before = import->durable;
+    enum kol_status status = batches_wait(&import->batches, err);
+    import->durable = import->batches.durable;
+    report_metrics(import, &before);
+    import->log_failed = import->log_failed || status != KOL_OK;
+    return status;
+}
+
 static enum kol_status commit(struct import *import, struct kol_error *err)
 {
-    enum kol_status status = KOL_OK;
-    if (import->name) {
-        status = position_put(import->producer, import->name, &import->position, err);
-    }
-    if (status == KOL_OK) {
-        status = submit_flush(&import->submit, err);
-    }
-    if (status == KOL_OK) {
-        report_metrics(import);
-        import->durable = import->position;
-        return KOL_OK;
-    }
-    import->log_failed = true;
-    return kol_wrap(err, "%s: %lld records are in the log, then", import->path,
-                    (long long)import->durable.counts.records);
+    enum kol_status status = begin_commit(import, err);
+    return status == KOL_OK ? end_commit(import, err) : status;
+}
+
+static size_t pending_bytes(const struct import *import)
+{
+    return bus_pending_bytes(import->batches.filling->producer);
 }
 
 static enum kol_status commit_if_pending(void *user, struct kol_error *err)
 {
     struct import *import = user;
-    return bus_pending_bytes(import->producer) ? commit(import, err) : KOL_OK;
+    return pending_bytes(import) ? commit(import, err) : KOL_OK;
 }
 
 /* ---- one record ---- */
@@ -191,29 +209,30 @@ static enum kol_status bury(struct import *import, const enum topic *topic, stru
     bytes.len = bytes.len > DEAD_MAX_BYTES ? DEAD_MAX_BYTES : bytes.len;
     snprintf(text, sizeof text, "%s%s", reason, cut ? "; only its front is kept" : "");
     import->position.counts.dead++;
-    return submit_dead(&import->submit, topic, bytes, str_of(text), place, err);
+    return submit_dead(submit_of(import), topic, bytes, str_of(text), place, err);
 }
 
 /* A line with values given by hand: it is made anew. */
 static enum kol_status submit_changed(struct import *import, const struct line *line,
                                       struct kol_error *err)
 {
+    struct submit *submit = submit_of(import);
     struct event event;
     struct kol_error why = {0};
     struct str json = str_trim(line->text);
     bool is_object = json.len >= 2 && json.ptr[0] == '{' && json.ptr[json.len - 1] == '}';
     arena_reset(&import->scratch);
-    buf_clear(&import->submit.scratch);
+    buf_clear(&submit->scratch);
     if (is_object) {
-        overrides_splice(&import->submit.scratch, &import->overrides, json);
-        json = buf_str(&import->submit.scratch);
+        overrides_splice(&submit->scratch, &import->overrides, json);
+        json = buf_str(&submit->scratch);
     }
     /* The event's texts are views, and submit_event() must not overwrite them. */
     json = arena_copy(&import->scratch, json);
     if (event_decode(json, clock_now_us(), &import->scratch, &event, &why) != KOL_OK) {
         return bury(import, NULL, line->text, why.message, false, line->number, err);
     }
-    return submit_event(&import->submit, &event, err);
+    return submit_event(submit, &event, err);
 }
 
 static enum kol_status take_line(struct import *import, struct kol_error *err)
@@ -223,7 +242,8 @@ static enum kol_status take_line(struct import *import, struct kol_error *err)
     if (status != KOL_OK) {
         return status;
     }
-    int64_t dead_before = import->submit.dead_total;
+    struct submit *submit = submit_of(import);
+    int64_t dead_before = submit->dead_total;
     struct submit_place place = {import->path, line.number};
     import->position.counts.records++;
     if (line.too_long) {
@@ -235,8 +255,8 @@ static enum kol_status take_line(struct import *import, struct kol_error *err)
     if (import->overrides.count) {
         return submit_changed(import, &line, err);
     }
-    status = submit_json(&import->submit, line.text, NULL, place, err);
-    import->position.counts.dead += import->submit.dead_total - dead_before;
+    status = submit_json(submit, line.text, NULL, place, err);
+    import->position.counts.dead += submit->dead_total - dead_before;
     return status;
 }
 
@@ -260,7 +280,7 @@ static enum kol_status take_cells(struct import *import, const struct csv_record
         made++;
         if (apply_event(&cells, rules, &import->overrides, clock_now_us(), &import->scratch, &event,
                         &why) == KOL_OK) {
-            status = submit_event(&import->submit, &event, err);
+            status = submit_event(submit_of(import), &event, err);
         } else if (first.status == KOL_OK) {
             first = why;
             meant = event_type_topic(rules->type);
@@ -292,7 +312,7 @@ static enum kol_status take_record(struct import *import, struct kol_error *err)
 static enum kol_status take_one(struct import *import, struct kol_error *err)
 {
     struct position *position = &import->position;
-    const struct submit *submit = &import->submit;
+    const struct submit *submit = submit_of(import);
     int64_t before[TOPIC_COUNT], records = position->counts.records;
     memcpy(before, submit->accepted, sizeof before);
     enum kol_status status = import->layout ? take_record(import, err) : take_line(import, err);
@@ -400,9 +420,8 @@ static enum kol_status read_all(struct import *import, struct kol_error *err)
             return stopped(import, err);
         }
         status = take_one(import, err);
-        if (status == KOL_OK &&
-            bus_pending_bytes(import->producer) >= import->options->batch_bytes) {
-            status = commit(import, err);
+        if (status == KOL_OK && pending_bytes(import) >= import->options->batch_bytes) {
+            status = begin_commit(import, err);
         }
         if (turn % LOOK_EVERY == 0) {
             progress_update(&import->progress, source_file_position(import->source));
@@ -411,18 +430,15 @@ static enum kol_status read_all(struct import *import, struct kol_error *err)
     return status;
 }
 
-/* What came before a failure of the source is kept; `err` stays the reason. */
+/* What came before a failure of the source is kept; `err` says how much that is. */
 static enum kol_status keep_what_came(struct import *import, enum kol_status status,
                                       struct kol_error *err)
 {
     struct kol_error why = {0};
-    if (import->log_failed) {
-        bus_txn_abort(import->producer);
-        return status;
-    }
-    enum kol_status committed = commit(import, &why);
-    if (committed != KOL_OK) {
-        return kol_fail(err, committed, "%s", why.message);
+    enum kol_status ended = import->log_failed ? end_commit(import, &why) : commit(import, &why);
+    if (ended != KOL_OK) {
+        return kol_fail(err, ended, "%s: %lld records are in the log, then: %s", import->path,
+                        (long long)import->durable.counts.records, why.message);
     }
     return status == KOL_INTERRUPTED ? stopped(import, err) : status;
 }
@@ -441,7 +457,7 @@ static enum kol_status import_file(struct import *import, const char *file, stru
 {
     enum kol_status status = find_position(import, err);
     int64_t begun_at = import->position.offset;
-    import->durable = import->position;
+    import->durable = import->batches.durable = import->position;
     if (status != KOL_OK || import->position.done) {
         describe(import, begun_at, out);
         return status;
@@ -458,7 +474,8 @@ static enum kol_status import_file(struct import *import, const char *file, stru
             import->position.offset = import->window.position;
             import->position.done = true;
             status = commit(import, err);
-        } else {
+        }
+        if (status != KOL_OK) {
             status = keep_what_came(import, status, err);
         }
         describe(import, begun_at, out);
@@ -486,10 +503,11 @@ enum kol_status import_next(struct import *import, struct import_file *out, stru
 enum kol_status import_finish(struct import *import, struct kol_error *err)
 {
     enum kol_status status = KOL_OK;
+    import->name = NULL; /* its position goes, too */
     for (size_t i = 0; status == KOL_OK && i < import->options->file_count; i++) {
         if (import->names[i][0]) {
-            status = position_put(import->producer, import->names[i], NULL, err);
+            status = position_put(import->batches.filling->producer, import->names[i], NULL, err);
         }
     }
-    return status == KOL_OK ? submit_flush(&import->submit, err) : status;
+    return status == KOL_OK ? commit(import, err) : status;
 }

@@ -58,7 +58,7 @@ enum kol_status import_next(struct import *import, struct import_file *out,
 enum kol_status import_finish(struct import *import, struct kol_error *err) KOL_CHECKED;
 
 /* Why records went to kol.dead in this run. */
-const struct submit *import_submitted(const struct import *import);
+const struct submit *import_submitted(struct import *import);
 
 void import_close(struct import **import);
 
