@@ -118,7 +118,7 @@ static enum kol_status take_flag(struct line *line, const struct command *comman
         }
         if (!value.ptr && flag->option->kind == CONFIG_BOOL) {
             value = STR("true");
-        } else if (!value.ptr && *at + 1 == argc) {
+        } else if (!value.ptr && (*at + 1 == argc || strncmp(argv[*at + 1], "--", 2) == 0)) {
             return kol_fail(err, KOL_USAGE, "%s needs a value", flag->spelling.ptr);
         } else if (!value.ptr) {
             value = str_of(argv[++*at]);
@@ -293,7 +293,7 @@ int command_main(int argc, char **argv, char *const *environment)
         return fail_command(word);
     }
     int exit_status = run_command(command, argc, argv, environment);
-    if (fflush(stdout) != 0 && exit_status == EXIT_DONE) {
+    if ((fflush(stdout) != 0 || ferror(stdout)) && exit_status == EXIT_DONE) {
         fprintf(stderr, "kol %s: the output could not be written\n", command->name);
         exit_status = EXIT_FAILED;
     }

@@ -20,7 +20,7 @@ PUBLIC = {
     "base": None,  # all of it
     "domain": {"event.h", "decode.h", "encode.h", "count.h"},
     "log": {"bus.h"},
-    "import": {"import.h", "preset.h", "submit.h", "demo.h"},
+    "import": {"import.h", "lines.h", "preset.h", "submit.h", "demo.h", "demo_log.h"},
     "cmd": {"command.h"},
 }
 
