@@ -15,7 +15,7 @@ cd "$root"
 tools/install.sh build shell
 tools/venv.sh
 sources() {
-    git ls-files --cached --others --exclude-standard -- 'src/*.[ch]' 'tests/*.[ch]' 'bench/*.[ch]'
+    find src tests bench -name '*.[ch]'
 }
 if [ "$what" = fmt ]; then
     sources | xargs .venv/bin/clang-format -i

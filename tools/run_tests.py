@@ -60,7 +60,8 @@ def system(name, kind, *arguments):
 
 def quick():
     """What `make test` runs."""
-    workers = ("-q", "-n", "2", "--dist", "worksteal", "--durations", "5")
+    count = str(min(max(2, os.cpu_count() or 2), 8))
+    workers = ("-q", "-n", count, "--dist", "worksteal", "--durations", "5")
     return [
         build("release", "all", "package"),
         Part("lint", "command", ["tools/lint.sh", "quick"]),
@@ -164,4 +165,7 @@ def main():
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    except KeyboardInterrupt:
+        sys.exit(130)
