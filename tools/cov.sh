@@ -11,7 +11,7 @@ tools/build.sh cov
 find build/cov -name '*.gcda' -delete
 status=0
 meson test -C build/cov --no-rebuild --quiet || status=1
-KOL_BIN=$root/build/cov/src/kol .venv/bin/pytest -q -n "$(nproc)" || status=1
+KOL_BIN=$root/build/cov/src/kol .venv/bin/pytest -q -n "$(nproc)" -m "not long and not release_only" || status=1
 mkdir -p build/cov/report
 gcovr --root . --filter src/ --object-directory build/cov --html-details build/cov/report/index.html \
     --txt build/cov/report/lines.txt --print-summary build/cov
