@@ -49,16 +49,13 @@ void clock_fix(int64_t now_us)
     atomic_store(&fixed_now_us, now_us);
 }
 
-/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar: years begin in March, so
- * that the leap day is the last of its year and 153 days make five months. */
-static int64_t days_of_date(int64_t year, int month, int day)
+/* Days since 1970-01-01 of a date of the proleptic Gregorian calendar, year 0 or later: years begin
+ * in March, so that the leap day is the last of its year and 153 days make five months. */
+static int days_of_date(int year, int month, int day)
 {
-    year -= month <= 2;
-    int64_t era = (year >= 0 ? year : year - 399) / 400;
-    int64_t year_of_era = year - era * 400;
-    int64_t day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
-    int64_t day_of_era = year_of_era * 365 + year_of_era / 4 - year_of_era / 100 + day_of_year;
-    return era * 146097 + day_of_era - 719468;
+    year += 400 - (month <= 2); /* one cycle of 146097 days later, so that none is negative */
+    int day_of_year = (153 * (month + (month > 2 ? -3 : 9)) + 2) / 5 + day - 1;
+    return year * 365 + year / 4 - year / 100 + year / 400 + day_of_year - 719468 - 146097;
 }
 
 static void date_of_days(int64_t days, int64_t *year, int *month, int *day)
@@ -75,49 +72,31 @@ static void date_of_days(int64_t days, int64_t *year, int *month, int *day)
     *year = year_of_era + era * 400 + (*month <= 2);
 }
 
-/* Takes exactly `count` digits from the front of `*rest`. */
-static bool take_digits(struct str *rest, int count, int *out)
+/* Two digits as a number; sets the highest bit of `*wrong` where one is none, the number is then
+ * any below 128. */
+static inline int two_digits(const char *at, unsigned *wrong)
 {
-    int value = 0;
-    if (rest->len < (size_t)count) {
-        return false;
-    }
-    for (int i = 0; i < count; i++) {
-        unsigned digit = (unsigned char)rest->ptr[i] - (unsigned)'0';
-        if (digit > 9) {
-            return false;
-        }
-        value = value * 10 + (int)digit;
-    }
-    rest->ptr += count;
-    rest->len -= (size_t)count;
-    *out = value;
-    return true;
+    unsigned tens = (unsigned char)at[0] - (unsigned)'0';
+    unsigned ones = (unsigned char)at[1] - (unsigned)'0';
+    *wrong |= (9 - tens) | (9 - ones);
+    return (int)((tens * 10 + ones) & 0x7F);
 }
 
-static bool take_char(struct str *rest, const char *allowed)
+static inline bool is_wrong(unsigned wrong)
 {
-    for (; rest->len && *allowed; allowed++) {
-        if (rest->ptr[0] == *allowed) {
-            rest->ptr++;
-            rest->len--;
-            return true;
-        }
-    }
-    return false;
+    return wrong >> 31;
 }
 
-static bool take_date(struct str *rest, int64_t *days)
+/* Reads "YYYY-MM-DD" as days since 1970. */
+static bool read_date(const char *at, int64_t *days)
 {
     static const unsigned char month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    int year, month, day;
-    if (!take_digits(rest, 4, &year) || !take_char(rest, "-") || !take_digits(rest, 2, &month) ||
-        !take_char(rest, "-") || !take_digits(rest, 2, &day)) {
-        return false;
-    }
+    unsigned wrong = 0;
+    int year = two_digits(at, &wrong) * 100 + two_digits(at + 2, &wrong);
+    int month = two_digits(at + 5, &wrong), day = two_digits(at + 8, &wrong);
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (month < 1 || month > 12 || day < 1 || day > month_days[month - 1] ||
-        (month == 2 && day == 29 && !leap)) {
+    if (is_wrong(wrong) || at[4] != '-' || at[7] != '-' || month < 1 || month > 12 || day < 1 ||
+        day > month_days[month - 1] || (month == 2 && day == 29 && !leap)) {
         return false;
     }
     *days = days_of_date(year, month, day);
@@ -127,54 +106,75 @@ static bool take_date(struct str *rest, int64_t *days)
 /* The fraction behind the seconds, cut to microseconds; no fraction is 0. */
 static bool take_fraction(struct str *rest, int64_t *us)
 {
-    int64_t weight = 100000;
-    int digit, count = 0;
+    static const int scale[] = {1000000, 100000, 10000, 1000, 100, 10, 1};
+    size_t digits = 0;
+    int value = 0;
     *us = 0;
-    if (!take_char(rest, ".")) {
+    if (rest->len == 0 || rest->ptr[0] != '.') {
         return true;
     }
-    for (; take_digits(rest, 1, &digit); weight /= 10, count++) {
-        *us += digit * weight;
+    rest->ptr++;
+    rest->len--;
+    for (; digits < rest->len && (unsigned char)(rest->ptr[digits] - '0') < 10; digits++) {
+        value = digits < 6 ? value * 10 + (rest->ptr[digits] - '0') : value;
     }
-    return count > 0;
+    *us = (int64_t)value * scale[digits < 6 ? digits : 6];
+    rest->ptr += digits;
+    rest->len -= digits;
+    return digits > 0;
 }
 
 /* The zone, as seconds that local time runs ahead of UTC. */
-static bool take_zone(struct str *rest, int64_t *ahead_s)
+static bool read_zone(struct str zone, int64_t *ahead_s)
 {
-    int hours, minutes;
-    if (take_char(rest, "Zz")) {
+    if (zone.len == 1) {
         *ahead_s = 0;
-        return true;
+        return zone.ptr[0] == 'Z' || zone.ptr[0] == 'z';
     }
-    int sign = rest->len && rest->ptr[0] == '-' ? -1 : 1;
-    if (!take_char(rest, "+-") || !take_digits(rest, 2, &hours) || !take_char(rest, ":") ||
-        !take_digits(rest, 2, &minutes) || hours > 23 || minutes > 59) {
+    if (zone.len != 6 || (zone.ptr[0] != '+' && zone.ptr[0] != '-') || zone.ptr[3] != ':') {
         return false;
     }
-    *ahead_s = sign * (hours * 3600 + minutes * 60);
-    return true;
+    unsigned wrong = 0;
+    int hours = two_digits(zone.ptr + 1, &wrong), minutes = two_digits(zone.ptr + 4, &wrong);
+    int seconds = hours * 3600 + minutes * 60;
+    *ahead_s = zone.ptr[0] == '-' ? -seconds : seconds;
+    return !is_wrong(wrong) && hours <= 23 && minutes <= 59;
+}
+
+enum { DATE_BYTES = 10, TIME_BYTES = 19 }; /* "YYYY-MM-DD", "YYYY-MM-DDTHH:MM:SS" */
+
+/* The time of day in the last eight of TIME_BYTES bytes, in seconds. */
+static bool read_clock(const char *at, int64_t *seconds)
+{
+    unsigned wrong = 0;
+    int hour = two_digits(at, &wrong), minute = two_digits(at + 3, &wrong);
+    int second = two_digits(at + 6, &wrong);
+    *seconds = hour * 3600 + minute * 60 + second;
+    return !is_wrong(wrong) && at[2] == ':' && at[5] == ':' && hour <= 23 && minute <= 59 &&
+           second <= 60;
 }
 
 bool clock_parse(struct str text, int64_t *out_us)
 {
-    int64_t days, us, ahead_s;
-    int hour, minute, second;
-    if (!take_date(&text, &days) || !take_char(&text, "Tt ") || !take_digits(&text, 2, &hour) ||
-        !take_char(&text, ":") || !take_digits(&text, 2, &minute) || !take_char(&text, ":") ||
-        !take_digits(&text, 2, &second) || !take_fraction(&text, &us) ||
-        !take_zone(&text, &ahead_s) || text.len || hour > 23 || minute > 59 || second > 60) {
+    int64_t days, seconds, us, ahead_s;
+    if (text.len < TIME_BYTES + 1) {
         return false;
     }
-    int64_t seconds = days * 86400 + hour * 3600 + minute * 60 + second - ahead_s;
-    *out_us = seconds * CLOCK_US_PER_SECOND + us;
+    struct str rest = {text.ptr + TIME_BYTES, text.len - TIME_BYTES};
+    char between = text.ptr[DATE_BYTES];
+    if (!read_date(text.ptr, &days) || (between != 'T' && between != 't' && between != ' ') ||
+        !read_clock(text.ptr + DATE_BYTES + 1, &seconds) || !take_fraction(&rest, &us) ||
+        !read_zone(rest, &ahead_s)) {
+        return false;
+    }
+    *out_us = (days * 86400 + seconds - ahead_s) * CLOCK_US_PER_SECOND + us;
     return true;
 }
 
 bool clock_parse_day(struct str text, int64_t *out_us)
 {
     int64_t days;
-    if (!take_date(&text, &days) || text.len) {
+    if (text.len != DATE_BYTES || !read_date(text.ptr, &days)) {
         return false;
     }
     *out_us = days * CLOCK_US_PER_DAY;

@@ -39,7 +39,12 @@ uint64_t hash_checksum(struct str bytes)
 
 void hash_put_hex128(struct buf *buf, struct str bytes)
 {
+    static const char digits[] = "0123456789abcdef";
     XXH128_hash_t hash = XXH3_128bits(bytes.ptr, bytes.len);
-    buf_printf(buf, "%016llx%016llx", (unsigned long long)hash.high64,
-               (unsigned long long)hash.low64);
+    char text[32];
+    for (int i = 0; i < 16; i++) {
+        text[i] = digits[hash.high64 >> (60 - 4 * i) & 15];
+        text[16 + i] = digits[hash.low64 >> (60 - 4 * i) & 15];
+    }
+    buf_append(buf, text, sizeof text);
 }

@@ -3,6 +3,9 @@
 
 #include <stdint.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 /* Bytes of the sequence that `lead` opens, and the allowed range of the byte behind it (Unicode
  * 15, table 3-7). 0: not a lead byte. */
@@ -26,7 +29,8 @@ static int sequence_of(unsigned char lead, unsigned char *low, unsigned char *hi
     return 0;
 }
 
-bool text_is_utf8(struct str text)
+/* The answer for a short text, or where there is no SSE2: one sequence after the other. */
+static bool is_utf8_by_sequence(struct str text)
 {
     const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
     while (at < end) {
@@ -51,6 +55,103 @@ bool text_is_utf8(struct str text)
     }
     return true;
 }
+
+#ifdef __SSE2__
+enum { BLOCK = 16, BEFORE = 3 }; /* bytes looked at together, and those before them that matter */
+
+static inline __m128i load_block(const char *at)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)at);
+}
+
+/* The highest bit of each byte that is at least `least`, which is above 0x80. */
+static inline __m128i at_least(__m128i bytes, int least)
+{
+    return _mm_subs_epu8(bytes, _mm_set1_epi8((char)(least - 0x80)));
+}
+
+static inline __m128i equal(__m128i bytes, int value)
+{
+    return _mm_cmpeq_epi8(bytes, _mm_set1_epi8((char)value));
+}
+
+/*
+ * Not zero where one of the sixteen bytes cannot follow those before it, of which the nearest three
+ * are in `one`, `two` and `three` (shifted by as many bytes). The rules are those of sequence_of(),
+ * asked of all bytes at once: a byte goes on with a sequence if and only if one of the three before
+ * it wants it to, and some lead bytes narrow the byte behind them or may not be at all. Only the
+ * highest bit of each byte counts.
+ */
+static inline int wrong_bytes(__m128i bytes, __m128i one, __m128i two, __m128i three)
+{
+    __m128i wanted =
+        _mm_or_si128(_mm_or_si128(at_least(one, 0xC0), at_least(two, 0xE0)), at_least(three, 0xF0));
+    __m128i follows = _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0xC0)); /* signed: 0x80 to 0xBF */
+    __m128i below_a0 = _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0xA0));
+    __m128i below_90 = _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0x90));
+    __m128i wrong = _mm_xor_si128(wanted, follows);
+    wrong = _mm_or_si128(wrong, _mm_and_si128(equal(one, 0xE0), below_a0));
+    wrong = _mm_or_si128(wrong, _mm_andnot_si128(below_a0, equal(one, 0xED)));
+    wrong = _mm_or_si128(wrong, _mm_and_si128(equal(one, 0xF0), below_90));
+    wrong = _mm_or_si128(wrong, _mm_andnot_si128(below_90, equal(one, 0xF4)));
+    wrong = _mm_or_si128(wrong, at_least(bytes, 0xF5));
+    wrong = _mm_or_si128(wrong, equal(_mm_and_si128(bytes, _mm_set1_epi8((char)0xFE)), 0xC0));
+    return _mm_movemask_epi8(wrong);
+}
+
+/* True if the text before `at`, of three bytes or more, breaks off within a sequence. */
+static inline bool breaks_off(const char *at)
+{
+    return (unsigned char)at[-1] >= 0xC0 || (unsigned char)at[-2] >= 0xE0 ||
+           (unsigned char)at[-3] >= 0xF0;
+}
+
+/* True if the bytes of a block can follow those before it. */
+static inline bool is_right_block(const char *at)
+{
+    return !wrong_bytes(load_block(at), load_block(at - 1), load_block(at - 2), load_block(at - 3));
+}
+
+static inline bool is_ascii_block(const char *at)
+{
+    return _mm_movemask_epi8(load_block(at)) == 0;
+}
+
+bool text_is_utf8(struct str text)
+{
+    if (text.len < BLOCK + BEFORE) {
+        return is_utf8_by_sequence(text);
+    }
+    const char *at = text.ptr, *end = at + text.len;
+    bool ascii = is_ascii_block(at); /* of the last block: it wants nothing from the next one */
+    __m128i first = load_block(at);
+    if (!ascii && wrong_bytes(first, _mm_slli_si128(first, 1), _mm_slli_si128(first, 2),
+                              _mm_slli_si128(first, 3))) {
+        return false;
+    }
+    for (at += BLOCK; end - at >= BLOCK; at += BLOCK) {
+        if (!is_ascii_block(at)) {
+            ascii = false;
+            if (!is_right_block(at)) {
+                return false;
+            }
+        } else if (!ascii) {
+            ascii = true;
+            if (breaks_off(at)) {
+                return false;
+            }
+        }
+    }
+    /* What is left, with as much of what was looked at as makes a block. */
+    at = end - BLOCK;
+    return is_ascii_block(at) ? !breaks_off(at) : is_right_block(at) && !breaks_off(end);
+}
+#else
+bool text_is_utf8(struct str text)
+{
+    return is_utf8_by_sequence(text);
+}
+#endif
 
 size_t text_length(struct str text)
 {

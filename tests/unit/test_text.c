@@ -40,6 +40,56 @@ static void test_utf8_is_checked_by_the_tables_of_unicode(void **state)
     }
 }
 
+/* Long texts are checked many bytes at a time: each sequence at each place among others. */
+static void test_utf8_is_checked_alike_at_every_place_of_a_long_text(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *bytes;
+        bool ok;
+    } cases[] = {
+        {"\xc2\x80", true},
+        {"\xdf\xbf", true},
+        {"\xe0\xa0\x80", true},
+        {"\xe1\xbb\x93", true},
+        {"\xed\x9f\xbf", true},
+        {"\xee\x80\x80", true},
+        {"\xf0\x90\x80\x80", true},
+        {"\xf4\x8f\xbf\xbf", true},
+        {"\x80", false},
+        {"\xc1\xbf", false},
+        {"\xc3", false},
+        {"\xc3\xc3\x80", false},
+        {"\xe0\x9f\xbf", false},
+        {"\xe1\xbb", false},
+        {"\xed\xa0\x80", false},
+        {"\xf0\x8f\xbf\xbf", false},
+        {"\xf1\x80\x80", false},
+        {"\xf4\x90\x80\x80", false},
+        {"\xf5\x80\x80\x80", false},
+        {"\xc2\x80\x80", false},
+        {"\xff", false},
+    };
+    static const char *const fillers[] = {"a", "\xe1\xbb\x93", "\xf0\x9f\x8d\x9c"};
+    for (size_t c = 0; c < ARRAY_LEN(cases); c++) {
+        for (size_t f = 0; f < ARRAY_LEN(fillers); f++) {
+            for (int before = 0; before < 90; before++) {
+                struct buf text = {0};
+                for (int i = 0; i < before; i++) {
+                    buf_puts(&text, fillers[i % 7 == 3 ? 0 : f]);
+                }
+                buf_puts(&text, cases[c].bytes);
+                assert_int_equal(text_is_utf8(buf_str(&text)), cases[c].ok);
+                for (int i = before; i < 97; i++) {
+                    buf_puts(&text, fillers[f]);
+                }
+                assert_int_equal(text_is_utf8(buf_str(&text)), cases[c].ok);
+                buf_free(&text);
+            }
+        }
+    }
+}
+
 static void test_length_and_prefix_count_code_points(void **state)
 {
     (void)state;
@@ -187,6 +237,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_utf8_is_checked_by_the_tables_of_unicode),
+        cmocka_unit_test(test_utf8_is_checked_alike_at_every_place_of_a_long_text),
         cmocka_unit_test(test_length_and_prefix_count_code_points),
         cmocka_unit_test(test_json_strings_escape_only_what_they_must),
         cmocka_unit_test(test_base64_comes_back_and_garbage_is_refused),
