@@ -3,7 +3,6 @@
 
 #include <stdio.h>
 #include <string.h>
-#include <strings.h>
 
 #include "base/clock.h"
 #include "base/mem.h"
@@ -82,16 +81,16 @@ static enum kol_status set_name(struct slot *slot, struct str text, struct kol_e
     return set_filled_text(slot, text, err);
 }
 
+bool slot_read_time(struct str text, int64_t *time_us)
+{
+    return clock_parse(text, time_us) && *time_us >= TIME_FIRST_US && *time_us < TIME_BEHIND_US;
+}
+
 static enum kol_status set_time(struct slot *slot, struct str text, struct kol_error *err)
 {
-    int64_t time_us;
-    if (!clock_parse(text, &time_us)) {
-        return wrong_text(slot, text, "no time of RFC 3339 with its zone", err);
+    if (!slot_read_time(text, slot->value)) {
+        return wrong_text(slot, text, "no time of RFC 3339 with its zone, year 0000 to 9999", err);
     }
-    if (time_us < TIME_FIRST_US || time_us >= TIME_BEHIND_US) {
-        return wrong_text(slot, text, "outside the years 0000 to 9999 of UTC", err);
-    }
-    *(int64_t *)slot->value = time_us;
     slot->known = true;
     return KOL_OK;
 }
@@ -286,22 +285,20 @@ static enum kol_status set_tag(struct slot *slot, struct str text, struct kol_er
 static enum kol_status set_tag_array(struct slot *slot, const struct json_token *array,
                                      struct kol_error *err)
 {
+    struct str_list *tags = slot->value;
     struct json_token item;
-    size_t count = 0;
-    for (const char *at = array->ptr; json_next_item(array, &at, &item); count++) {
+    if (array->value > DECODE_MAX_TAGS) {
+        return kol_fail(err, KOL_INVALID, "%s: %lld items, more than the %d allowed", slot->name,
+                        (long long)array->value, DECODE_MAX_TAGS);
+    }
+    *tags =
+        (struct str_list){arena_alloc(slot->arena, (size_t)array->value * sizeof(struct str)), 0};
+    slot->known = true;
+    for (const char *at = array->ptr; json_next_item(array, &at, &item);) {
         if (item.kind != JSON_STRING) {
             return kol_fail(err, KOL_INVALID, "%s: expected an array of strings, got %s in it",
                             slot->name, json_kind_text(&item));
         }
-    }
-    if (count > DECODE_MAX_TAGS) {
-        return kol_fail(err, KOL_INVALID, "%s: %zu items, more than the %d allowed", slot->name,
-                        count, DECODE_MAX_TAGS);
-    }
-    *(struct str_list *)slot->value =
-        (struct str_list){arena_alloc(slot->arena, count * sizeof(struct str)), 0};
-    slot->known = true;
-    for (const char *at = array->ptr; json_next_item(array, &at, &item);) {
         enum kol_status status = add_tag(slot, json_text(&item, slot->arena), err);
         if (status != KOL_OK) {
             return status;

@@ -31,6 +31,9 @@ struct slot {
 enum kol_status slot_set_token(struct slot *slot, const struct json_token *token,
                                struct kol_error *err) KOL_CHECKED;
 
+/* Reads a time that can be written as RFC 3339 again: its year in UTC has four digits. */
+bool slot_read_time(struct str text, int64_t *time_us);
+
 /* Converts a text cell: decode.h, event_set_text(). */
 enum kol_status slot_set_cell(struct slot *slot, struct str text,
                               struct kol_error *err) KOL_CHECKED;

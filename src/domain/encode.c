@@ -72,9 +72,9 @@ static void put_time(struct buf *out, int64_t time_us)
     json_put_byte(out, '"');
 }
 
-static void put_value(struct buf *out, const struct field *field, const void *value)
+static void put_value(struct buf *out, const struct field *row, const void *value)
 {
-    switch (field->kind) {
+    switch (row->kind) {
     case FIELD_TEXT:
     case FIELD_NAME:
     case FIELD_ID:
@@ -83,7 +83,7 @@ static void put_value(struct buf *out, const struct field *field, const void *va
     case FIELD_REAL: buf_put_double(out, *(const double *)value); break;
     case FIELD_BOOL: json_put_raw(out, *(const bool *)value ? STR("true") : STR("false")); break;
     case FIELD_TIME: put_time(out, *(const int64_t *)value); break;
-    case FIELD_CHOICE: json_put_text(out, words_at(field->choices, *(const int *)value)); break;
+    case FIELD_CHOICE: json_put_text(out, words_at(row->choices, *(const int *)value)); break;
     case FIELD_TAGS: put_tags(out, value); break;
     case FIELD_KIND_COUNT: kol_panic("a field of no kind");
     }
@@ -96,11 +96,10 @@ static void put_event(struct buf *out, const struct event *event, uint64_t known
     size_t start = out->len;
     for (; known; known &= known - 1) {
         int i = __builtin_ctzll(known);
-        const struct field *field = &plan->fields[i];
         /* The whole array is copied, which is faster than to copy what is used of it. */
-        memcpy(out->ptr + out->len, plan->keys[i].text, PLAN_KEY_BYTES);
-        out->len += plan->keys[i].len;
-        put_value(out, field, event_value_const(event, field));
+        memcpy(out->ptr + out->len, plan->fields[i].key, PLAN_KEY_BYTES);
+        out->len += plan->fields[i].key_len;
+        put_value(out, &plan->rows[i], event_value_const(event, &plan->rows[i]));
     }
     json_put_byte(out, '}');
     out->ptr[start] = '{'; /* over the first comma */

@@ -6,6 +6,7 @@
 
 #include "base/clock.h"
 #include "domain/count.h"
+#include "domain/plan.h"
 
 enum { NEED_OPTIONAL = 0, NEED_REQUIRED = 1, DIRECTION_INPUT = 1, DIRECTION_OUTPUT = 0 };
 
@@ -234,12 +235,11 @@ static enum kol_status check_time(int64_t event_time, int64_t now_us, struct kol
 
 enum kol_status event_check(const struct event *event, int64_t now_us, struct kol_error *err)
 {
-    struct field_table table = event_fields(event->type);
-    for (size_t i = 0; i < table.count; i++) {
-        if (table.fields[i].required && !event_has(event, (int)i)) {
-            return kol_fail(err, KOL_INVALID, "%s: missing, a %s event needs it",
-                            table.fields[i].name, event_type_name(event->type));
-        }
+    const struct event_plan *plan = &event_plans()->types[event->type];
+    uint64_t missing = plan->required & ~event->known;
+    if (missing) {
+        return kol_fail(err, KOL_INVALID, "%s: missing, a %s event needs it",
+                        plan->rows[__builtin_ctzll(missing)].name, event_type_name(event->type));
     }
     if (event_types[event->type].owner_required && event_kol_id(event).len == 0) {
         return kol_fail(err, KOL_INVALID, "username: missing, and no user_id stands in for it");
@@ -249,18 +249,13 @@ enum kol_status event_check(const struct event *event, int64_t now_us, struct ko
 
 void event_complete(struct event *event)
 {
-    struct field_table table = event_fields(event->type);
-    for (size_t i = 0; i < table.count; i++) {
-        const struct field *field = &table.fields[i];
-        if (!field->count_from || event_has(event, (int)i)) {
-            continue;
-        }
-        struct str rest = str_of(field->count_from);
-        while (rest.len && !event_has(event, (int)i)) {
-            int source = event_field_index(event->type, str_cut(&rest, ' '));
-            const struct str *text = event_value_const(event, &table.fields[source]);
-            if (event_has(event, source) && count_parse(*text, event_value(event, field))) {
-                event_know(event, (int)i);
+    const struct event_plan *plan = &event_plans()->types[event->type];
+    for (size_t i = 0; i < plan->count_count; i++) {
+        int field = plan->counts[i].field, source = plan->counts[i].source;
+        if (event_has(event, source) && !event_has(event, field)) {
+            const struct str *text = event_value_const(event, &plan->rows[source]);
+            if (count_parse(*text, event_value(event, &plan->rows[field]))) {
+                event_know(event, field);
             }
         }
     }

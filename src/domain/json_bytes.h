@@ -24,21 +24,52 @@ static inline uint64_t json_load64(const char *at)
     return word;
 }
 
+/* The lowest `len` bytes of a word, 0 to 8. */
+static inline uint64_t json_low_bytes(uint64_t word, unsigned len)
+{
+    return len < 8 ? word & ~(~UINT64_C(0) << (len * 8)) : word;
+}
+
 /*
  * json_special(): a mask of the bytes at `at` that a plain string may not hold ('"', '\\',
  * controls); JSON_STEP bytes are looked at, JSON_BITS bits of the mask stand for each. Only the
  * lowest set bit is exact.
+ *
+ * json_short_key(): the length of the key at `at` if it is plain, ends within 16 bytes and is
+ * behind an opening quote, with its bytes in `words`, zeros behind them; else -1. Reads 16 bytes.
  */
 #ifdef __SSE2__
 enum { JSON_STEP = 16, JSON_BITS = 1 };
 
-static inline uint64_t json_special(const char *at)
+static inline unsigned json_special_of(__m128i bytes)
 {
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
     __m128i quote = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('"'));
     __m128i slash = _mm_cmpeq_epi8(bytes, _mm_set1_epi8('\\'));
     __m128i control = _mm_cmpeq_epi8(_mm_min_epu8(bytes, _mm_set1_epi8(0x1F)), bytes);
     return (unsigned)_mm_movemask_epi8(_mm_or_si128(_mm_or_si128(quote, slash), control));
+}
+
+static inline uint64_t json_special(const char *at)
+{
+    return json_special_of(_mm_loadu_si128((const __m128i *)(const void *)at));
+}
+
+static inline int json_short_key(const char *at, uint64_t words[2])
+{
+    /* Sixteen bytes of it from 16 - n on are n bytes of ones and zeros behind them. */
+    static const uint8_t masks[32] = {255, 255, 255, 255, 255, 255, 255, 255,
+                                      255, 255, 255, 255, 255, 255, 255, 255};
+    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    unsigned special = json_special_of(bytes);
+    int len = special ? __builtin_ctz(special) : 0;
+    if (!special || at[len] != '"') {
+        return -1;
+    }
+    bytes =
+        _mm_and_si128(bytes, _mm_loadu_si128((const __m128i *)(const void *)(masks + 16 - len)));
+    words[0] = (uint64_t)_mm_cvtsi128_si64(bytes);
+    words[1] = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(bytes, bytes));
+    return len;
 }
 #else
 enum { JSON_STEP = 8, JSON_BITS = 8 };
@@ -50,7 +81,41 @@ static inline uint64_t json_special(const char *at)
     uint64_t hits = ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
     return (hits | ((word - ones * 0x20) & ~word)) & ones * 0x80;
 }
+
+static inline int json_short_key(const char *at, uint64_t words[2])
+{
+    uint64_t first = json_special(at), second = json_special(at + 8);
+    unsigned len = first ? (unsigned)__builtin_ctzll(first) / 8
+                         : 8 + (second ? (unsigned)__builtin_ctzll(second) / 8 : 8);
+    if (len == 16 || at[len] != '"') {
+        return -1;
+    }
+    words[0] = json_low_bytes(json_load64(at), len);
+    words[1] = len > 8 ? json_low_bytes(json_load64(at + 8), len - 8) : 0;
+    return (int)len;
+}
 #endif
+
+/*
+ * Reads the digits at the front of the eight bytes at `at`: how many there are, and their value.
+ * The value is made by three multiplications, whatever the number of digits.
+ */
+static inline unsigned json_digits(const char *at, uint64_t *value)
+{
+    uint64_t digits = json_load64(at) ^ UINT64_C(0x3030303030303030);
+    uint64_t others = (digits + UINT64_C(0x7676767676767676)) | digits;
+    others &= UINT64_C(0x8080808080808080);
+    unsigned count = others ? (unsigned)__builtin_ctzll(others) / 8 : 8;
+    if (count == 0) {
+        return 0;
+    }
+    digits <<= 64 - 8 * count; /* zeros come in front of the digits */
+    digits = digits * 10 + (digits >> 8);
+    uint64_t even = digits & UINT64_C(0x000000FF000000FF);
+    uint64_t odd = digits >> 16 & UINT64_C(0x000000FF000000FF);
+    *value = (even * UINT64_C(0x000F424000000064) + odd * UINT64_C(0x0000271000000001)) >> 32;
+    return count;
+}
 
 /* The rest of a text of less than JSON_STEP bytes. */
 static inline const char *json_find_special_bytes(const char *at, const char *end)
@@ -74,9 +139,12 @@ static inline const char *json_find_special(const char *at, const char *start, c
     if (end - start < JSON_STEP) {
         return json_find_special_bytes(at, end);
     }
+    if (at == end) {
+        return end;
+    }
     /* The last bytes once more, those before `at` shifted out. */
     uint64_t mask = json_special(end - JSON_STEP) >> (JSON_STEP - (end - at)) * JSON_BITS;
-    return end == at || !mask ? end : at + __builtin_ctzll(mask) / JSON_BITS;
+    return mask ? at + __builtin_ctzll(mask) / JSON_BITS : end;
 }
 
 #endif

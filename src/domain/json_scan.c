@@ -20,17 +20,29 @@ struct scan {
     const char *fault_at;
 };
 
-/* Notes what is wrong. NULL, so that a scanning function ends in `return fault(...)`. */
-__attribute__((cold, noinline)) static const char *fault(struct scan *scan, const char *at,
-                                                         const char *what)
+__attribute__((cold, noinline)) static void note_fault(struct scan *scan, const char *at,
+                                                       const char *what)
 {
     scan->fault = what;
     scan->fault_at = at;
+}
+
+/* Notes what is wrong. NULL, so that a scanning function ends in `return fault(...)`. */
+static inline const char *fault(struct scan *scan, const char *at, const char *what)
+{
+    note_fault(scan, at, what);
     return NULL;
 }
 
+/* Steps over white space. Most places have none or the one blank that some writers put there. */
 static inline const char *skip_space(const char *at)
 {
+    if ((unsigned char)*at > ' ') {
+        return at;
+    }
+    if (*at == ' ' && (unsigned char)at[1] > ' ') {
+        return at + 1;
+    }
     while (*at == ' ' || *at == '\n' || *at == '\r' || *at == '\t') {
         at++;
     }
@@ -136,19 +148,34 @@ static const char *scan_fraction(struct scan *scan, const char *at)
     return at;
 }
 
+/* The digits of an integer; its value wraps around where it is long: nobody asks then. */
+static inline const char *scan_digits(const struct scan *scan, const char *at, uint64_t *value)
+{
+    *value = 0;
+    if (scan->end - at >= 8) {
+        unsigned count = json_digits(at, value);
+        at += count;
+        if (count < 8) {
+            return at;
+        }
+    }
+    for (; is_digit(*at); at++) {
+        *value = *value * 10 + ((unsigned char)*at - (unsigned)'0');
+    }
+    return at;
+}
+
 static inline const char *scan_number(struct scan *scan, const char *at, struct json_token *token)
 {
     bool negative = *at == '-';
-    uint64_t value = 0; /* wraps around where the number is long: nobody asks then */
-    at += negative;
-    if (*at == '0') {
-        at++;
-    } else if (is_digit(*at)) {
-        for (; is_digit(*at); at++) {
-            value = value * 10 + ((unsigned char)*at - (unsigned)'0');
-        }
-    } else {
+    uint64_t value;
+    const char *first = at + negative;
+    at = scan_digits(scan, first, &value);
+    if (at == first) {
         return fault(scan, at, negative ? "a minus without a number" : "no value");
+    }
+    if (*first == '0' && at > first + 1) {
+        return fault(scan, first, "a number with a zero in front");
     }
     token->kind = JSON_INTEGER;
     token->value = (int64_t)(negative ? 0 - value : value);
@@ -177,10 +204,12 @@ static inline const char *scan_word(struct scan *scan, const char *at, struct js
     return fault(scan, at, "a word that is not true, false or null");
 }
 
-static const char *skip_nested(struct scan *scan, const char *at);
+static const char *skip_nested(struct scan *scan, const char *at, int64_t *items);
 
-/* Scans the value at `at`, notes it in `token` and steps behind it. */
-static inline const char *scan_value(struct scan *scan, const char *at, struct json_token *token)
+/* Scans the value at `at`, notes it in `token` and steps behind it. Inlined by force, because the
+ * compiler hesitates where skip_nested() comes back to it. */
+__attribute__((always_inline)) static inline const char *
+scan_value(struct scan *scan, const char *at, struct json_token *token)
 {
     token->ptr = at;
     if (*at == '"') {
@@ -195,7 +224,7 @@ static inline const char *scan_value(struct scan *scan, const char *at, struct j
     }
     if (*at == '{' || *at == '[') {
         token->kind = *at == '{' ? JSON_OBJECT : JSON_ARRAY;
-        at = skip_nested(scan, at);
+        at = skip_nested(scan, at, &token->value);
     } else if (*at == 't' || *at == 'f' || *at == 'n') {
         at = scan_word(scan, at, token);
     } else {
@@ -203,6 +232,18 @@ static inline const char *scan_value(struct scan *scan, const char *at, struct j
     }
     token->len = at ? (uint32_t)(at - token->ptr) : 0;
     return at;
+}
+
+/* The colon behind a key, and white space. */
+static inline const char *scan_colon(struct scan *scan, const char *at)
+{
+    if (*at != ':') {
+        at = skip_space(at);
+        if (*at != ':') {
+            return fault(scan, at, "no colon behind a key");
+        }
+    }
+    return skip_space(at + 1);
 }
 
 /* `at` is where a key must stand. Returns where its value begins. */
@@ -217,24 +258,19 @@ static inline const char *scan_key(struct scan *scan, const char *at, struct jso
         return NULL;
     }
     key->len = (uint32_t)(at - key->ptr);
-    at++;
-    if (*at != ':') {
-        at = skip_space(at);
-        if (*at != ':') {
-            return fault(scan, at, "no colon behind a key");
-        }
-    }
-    return skip_space(at + 1);
+    return scan_colon(scan, at + 1);
 }
 
-/* Validates the array or object at `at` and steps over it. */
-static const char *skip_nested(struct scan *scan, const char *at)
+/* Validates the array or object at `at`, counts what is in it and steps over it. */
+__attribute__((noinline)) static const char *skip_nested(struct scan *scan, const char *at,
+                                                         int64_t *items)
 {
     struct json_token ignored;
     char close = *at == '{' ? '}' : ']';
     if (scan->depth_left-- == 0) {
         return fault(scan, at, "too many levels of arrays and objects");
     }
+    *items = 0;
     at = skip_space(at + 1);
     while (*at != close) {
         at = close == '}' ? scan_key(scan, at, &ignored) : at;
@@ -242,6 +278,7 @@ static const char *skip_nested(struct scan *scan, const char *at)
         if (!at) {
             return NULL;
         }
+        ++*items;
         at = skip_space(at);
         if (*at == ',') {
             at = skip_space(at + 1);
@@ -256,83 +293,93 @@ static const char *skip_nested(struct scan *scan, const char *at)
     return at + 1 < scan->end ? at + 1 : fault(scan, at, "an object without its end");
 }
 
-/* Mixes the first and the last eight bytes of a name, those behind its end zeroed by `mask`. */
-static inline size_t slot_of(const struct json_names *names, const char *name, size_t len)
+static inline size_t slot_of(const struct json_names *names, const uint64_t words[3])
 {
-    uint64_t mask = len < 8 ? ~(~UINT64_C(0) << (len * 8)) : ~UINT64_C(0);
-    uint64_t head = json_load64(name) & mask;
-    uint64_t tail = json_load64(name + (len > 8 ? len - 8 : 0)) & mask;
-    uint64_t hash = (head + len) * names->multiplier[0] + tail * names->multiplier[1];
-    return hash >> 55;
+    return (words[0] * names->multiplier[0] + words[1] * names->multiplier[1] +
+            words[2] * names->multiplier[2]) >>
+           55;
 }
 
 _Static_assert(JSON_SLOTS == 512, "slot_of() takes the top nine bits");
 
-/* The id of the name, JSON_NAMES_MAX where it is unknown. `name` has JSON_NAME_BYTES bytes to read.
- */
-static inline int look_up(const struct json_names *names, const char *name, size_t len)
+/* The id of the name, JSON_NAMES_MAX where it is unknown. A key of zeros is like no name. */
+static inline unsigned look_up(const struct json_names *names, const uint64_t words[3])
 {
-    if (len > JSON_NAME_BYTES) {
-        return JSON_NAMES_MAX;
-    }
-    int id = names->slots[slot_of(names, name, len)] - 1;
-    if (id < 0) {
-        return JSON_NAMES_MAX;
-    }
-    const struct json_name *found = &names->names[id];
-    uint64_t differs = (json_load64(name) & found->masks[0]) ^ found->words[0];
-    differs |= (json_load64(name + 8) & found->masks[1]) ^ found->words[1];
-    differs |= (json_load64(name + 16) & found->masks[2]) ^ found->words[2];
-    return found->len == len && differs == 0 ? id : JSON_NAMES_MAX;
+    unsigned id = names->slots[slot_of(names, words)];
+    const uint64_t *name = names->words[id];
+    uint64_t differs = (name[0] ^ words[0]) | (name[1] ^ words[1]) | (name[2] ^ words[2]);
+    return differs ? JSON_NAMES_MAX : id;
 }
 
 static char *unescape(const char *at, const char *end, char *to);
 
-/* The rare keys: with escapes, or so near the end of the text that look_up() would read past it. */
-__attribute__((noinline)) static int look_up_copy(const struct json_names *names,
-                                                  const struct json_token *key)
+/* A key with escapes, or so near the end that JSON_NAME_BYTES from its start on may not be read. */
+__attribute__((noinline)) static unsigned look_up_copy(const struct json_names *names,
+                                                       const struct json_token *key)
 {
     char copy[JSON_NAME_BYTES * 6] = {0}; /* an escape has up to 6 bytes for one */
     if (key->len > sizeof copy) {
         return JSON_NAMES_MAX;
     }
-    if (key->escaped) {
-        size_t len = (size_t)(unescape(key->ptr, key->ptr + key->len, copy) - copy);
-        return look_up(names, copy, len);
+    size_t len = (size_t)(unescape(key->ptr, key->ptr + key->len, copy) - copy);
+    if (len > JSON_NAME_BYTES || memchr(copy, '\0', len)) {
+        return JSON_NAMES_MAX;
     }
-    memcpy(copy, key->ptr, key->len);
-    return look_up(names, copy, key->len);
+    uint64_t words[3] = {json_load64(copy), json_load64(copy + 8), json_load64(copy + 16)};
+    return look_up(names, words);
 }
 
-static inline int look_up_key(const struct scan *scan, const struct json_names *names,
-                              const struct json_token *key)
+static inline unsigned look_up_key(const struct scan *scan, const struct json_names *names,
+                                   const struct json_token *key)
 {
-    if (key->escaped || scan->end - key->ptr < JSON_NAME_BYTES) {
+    const char *at = key->ptr;
+    unsigned len = key->len;
+    if (key->escaped || scan->end - at < JSON_NAME_BYTES || len < 16) {
         return look_up_copy(names, key);
     }
-    return look_up(names, key->ptr, key->len);
+    if (len > JSON_NAME_BYTES) {
+        return JSON_NAMES_MAX;
+    }
+    uint64_t words[3] = {json_load64(at), json_load64(at + 8),
+                         json_low_bytes(json_load64(at + 16), len - 16)};
+    return look_up(names, words);
+}
+
+/* As scan_key(), with the id of the name. Most keys are short, plain and followed by sixteen bytes.
+ */
+static inline const char *scan_name(struct scan *scan, const struct json_names *names,
+                                    const char *at, unsigned *id)
+{
+    if (*at == '"' && scan->end - at > 16) {
+        uint64_t words[3] = {0, 0, 0};
+        int len = json_short_key(at + 1, words);
+        if (len >= 0) {
+            *id = look_up(names, words);
+            return scan_colon(scan, at + len + 2);
+        }
+    }
+    struct json_token key;
+    at = scan_key(scan, at, &key);
+    *id = at ? look_up_key(scan, names, &key) : JSON_NAMES_MAX;
+    return at;
 }
 
 /* The members of the top-level object; NULL, with the fault noted, if something is wrong. */
 static const char *scan_members(struct scan *scan, const struct json_names *names,
                                 struct json_object *out)
 {
-    struct json_token key;
     const char *at = skip_space(scan->start + 1);
     while (*at != '}') {
-        at = scan_key(scan, at, &key);
-        if (!at) {
-            return NULL;
-        }
-        int id = look_up_key(scan, names, &key);
+        unsigned id;
+        at = scan_name(scan, names, at, &id);
         struct json_token *token = &out->tokens[id];
-        at = scan_value(scan, at, token);
+        at = at ? scan_value(scan, at, token) : NULL;
         if (!at) {
             return NULL;
         }
         uint64_t bit = UINT64_C(1) << (id % 64);
-        uint64_t given = token->kind == JSON_NULL ? 0 : bit;
-        out->given[id / 64] = (out->given[id / 64] & ~bit) | given;
+        uint64_t *given = &out->given[id / 64];
+        *given = token->kind == JSON_NULL ? *given & ~bit : *given | bit;
         at = skip_space(at);
         if (*at == ',') {
             at = skip_space(at + 1);
@@ -472,29 +519,29 @@ const char *json_kind_text(const struct json_token *token)
 int json_names_add(struct json_names *names, struct str name)
 {
     for (size_t i = 0; i < names->count; i++) {
-        if (str_is(name, names->names[i].text)) {
+        if (str_is(name, names->texts[i])) {
             return (int)i;
         }
     }
-    KOL_ASSERT(names->count < JSON_NAMES_MAX && name.len <= JSON_NAME_BYTES);
-    struct json_name *fresh = &names->names[names->count];
-    memcpy(fresh->text, name.ptr, name.len);
-    memcpy(fresh->words, name.ptr, name.len);
-    memset(fresh->masks, 0xFF, name.len);
-    fresh->len = name.len;
+    KOL_ASSERT(names->count < JSON_NAMES_MAX && name.len && name.len <= JSON_NAME_BYTES);
+    char *text = names->texts[names->count];
+    memcpy(text, name.ptr, name.len);
+    for (size_t word = 0; word < ARRAY_LEN(names->words[0]); word++) {
+        names->words[names->count][word] = json_load64(text + word * 8);
+    }
     return (int)names->count++;
 }
 
 /* Fills the slots under the present multipliers; false if two names want the same one. */
 static bool fill_slots(struct json_names *names)
 {
-    memset(names->slots, 0, sizeof names->slots);
+    memset(names->slots, JSON_NAMES_MAX, sizeof names->slots);
     for (size_t i = 0; i < names->count; i++) {
-        size_t slot = slot_of(names, names->names[i].text, names->names[i].len);
-        if (names->slots[slot]) {
+        uint8_t *slot = &names->slots[slot_of(names, names->words[i])];
+        if (*slot != JSON_NAMES_MAX) {
             return false;
         }
-        names->slots[slot] = (uint8_t)(i + 1);
+        *slot = (uint8_t)i;
     }
     return true;
 }
@@ -503,7 +550,7 @@ void json_names_seal(struct json_names *names)
 {
     uint64_t seed = 0;
     for (int tries = 0; tries < 1000000; tries++) {
-        for (int i = 0; i < 2; i++) {
+        for (size_t i = 0; i < ARRAY_LEN(names->multiplier); i++) {
             seed += UINT64_C(0x9E3779B97F4A7C15);
             uint64_t mixed = (seed ^ seed >> 30) * UINT64_C(0xBF58476D1CE4E5B9);
             names->multiplier[i] = (mixed ^ mixed >> 27) | 1;
@@ -512,5 +559,5 @@ void json_names_seal(struct json_names *names)
             return;
         }
     }
-    kol_panic("two event fields have names that one hash cannot tell apart");
+    kol_panic("no hash tells %zu names apart", names->count);
 }

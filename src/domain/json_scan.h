@@ -33,7 +33,7 @@ struct json_token {
     uint32_t len;    /* bytes, without the quotes of a string */
     uint8_t kind;    /* enum json_kind */
     bool escaped;    /* a string with escapes in it */
-    int64_t value;   /* of a JSON_INTEGER of at most JSON_EXACT_BYTES bytes */
+    int64_t value;   /* of a JSON_INTEGER of at most JSON_EXACT_BYTES bytes; items of an array */
 };
 
 enum {
@@ -44,18 +44,16 @@ enum {
 };
 
 /*
- * The names that a scan looks for. A name is found by one hash of its first and last eight bytes
- * and its length; the multipliers are searched so that no two names share a slot.
+ * The names that a scan looks for, each as three words of eight bytes, zeros behind its end. A name
+ * is found by one hash of its words; the multipliers are searched so that no two names share a
+ * slot.
  */
 struct json_names {
     size_t count;
-    uint64_t multiplier[2];
-    uint8_t slots[JSON_SLOTS]; /* id + 1; 0 where there is none */
-    struct json_name {
-        uint64_t words[3], masks[3]; /* the name and 0xFF for each of its bytes, in memory order */
-        size_t len;
-        char text[JSON_NAME_BYTES + 1];
-    } names[JSON_NAMES_MAX];
+    uint64_t multiplier[3];
+    uint8_t slots[JSON_SLOTS];             /* id; JSON_NAMES_MAX where there is no name */
+    uint64_t words[JSON_NAMES_MAX + 1][3]; /* those of JSON_NAMES_MAX are of no name */
+    char texts[JSON_NAMES_MAX][JSON_NAME_BYTES + 1];
 };
 
 /* Adds a name to a zeroed table and returns its id; the id that it has if it is there already. */
@@ -70,7 +68,7 @@ struct json_object {
     struct json_token tokens[JSON_NAMES_MAX + 1]; /* and so does the last token */
 };
 
-static inline bool json_given(const struct json_object *object, int id)
+static inline bool json_given(const struct json_object *object, unsigned id)
 {
     return object->given[id / 64] >> (id % 64) & 1;
 }
