@@ -39,7 +39,7 @@ static enum kol_status check_writable(const struct bus *bus, struct kol_error *e
     return KOL_OK;
 }
 
-static enum kol_status check_topic(const char *name, struct kol_error *err)
+enum kol_status bus_check_topic(const char *name, struct kol_error *err)
 {
     size_t len = strlen(name);
     size_t good = strspn(name, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-");
@@ -67,7 +67,7 @@ enum kol_status bus_topic_create(struct bus *bus, const char *name,
                                  const struct bus_topic_config *config, struct kol_error *err)
 {
     enum kol_status status = check_writable(bus, err);
-    status = status == KOL_OK ? check_topic(name, err) : status;
+    status = status == KOL_OK ? bus_check_topic(name, err) : status;
     if (status != KOL_OK) {
         return status;
     }
@@ -87,14 +87,14 @@ enum kol_status bus_topics(struct bus *bus, struct bus_topic **out, size_t *coun
 enum kol_status bus_topic_get(struct bus *bus, const char *name, struct bus_topic *out,
                               struct kol_error *err)
 {
-    enum kol_status status = check_topic(name, err);
+    enum kol_status status = bus_check_topic(name, err);
     return status == KOL_OK ? bus->ops->topic_get(bus, name, out, err) : status;
 }
 
 enum kol_status bus_partition_get(struct bus *bus, const char *topic, int32_t partition,
                                   struct bus_partition *out, struct kol_error *err)
 {
-    enum kol_status status = check_topic(topic, err);
+    enum kol_status status = bus_check_topic(topic, err);
     return status == KOL_OK ? bus->ops->partition_get(bus, topic, partition, out, err) : status;
 }
 
@@ -217,7 +217,11 @@ void bus_consumer_close(struct bus_consumer **consumer)
 enum kol_status bus_assign(struct bus_consumer *consumer, const struct bus_place *places,
                            size_t count, struct kol_error *err)
 {
-    return consumer->bus->ops->assign(consumer, places, count, err);
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        status = bus_check_topic(places[i].topic, err);
+    }
+    return status == KOL_OK ? consumer->bus->ops->assign(consumer, places, count, err) : status;
 }
 
 enum kol_status bus_subscribe(struct bus_consumer *consumer, const char *const *topics,
@@ -228,7 +232,7 @@ enum kol_status bus_subscribe(struct bus_consumer *consumer, const char *const *
         status = kol_fail(err, KOL_INVALID, "a consumer without a group cannot subscribe");
     }
     for (size_t i = 0; i < count && status == KOL_OK; i++) {
-        status = check_topic(topics[i], err);
+        status = bus_check_topic(topics[i], err);
     }
     return status == KOL_OK ? consumer->bus->ops->subscribe(consumer, topics, count, err) : status;
 }
@@ -259,7 +263,7 @@ enum kol_status bus_group_place(struct bus *bus, const char *group, const char *
                                 struct kol_error *err)
 {
     enum kol_status status = check_name("group", group, BUS_MAX_NAME, err);
-    status = status == KOL_OK ? check_topic(topic, err) : status;
+    status = status == KOL_OK ? bus_check_topic(topic, err) : status;
     return status == KOL_OK ? bus->ops->group_place(bus, group, topic, partition, next, lag, err)
                             : status;
 }

@@ -76,6 +76,10 @@ struct bus_consumer {
     bool in_group; /* opened with a group */
 };
 
+/* KOL_INVALID unless `name` can be a topic's. bus_produce() leaves this to the back end, which
+ * knows most names already. */
+enum kol_status bus_check_topic(const char *name, struct kol_error *err) KOL_CHECKED;
+
 /* The back ends. Each opens by the options that are its own. */
 enum kol_status lmdb_bus_open(const struct bus_options *options, struct bus **out,
                               struct kol_error *err) KOL_CHECKED;

@@ -149,7 +149,8 @@ enum kol_status lmdb_topic_find(struct lmdb_bus *bus, const char *name, struct l
 enum kol_status lmdb_topic_need(struct lmdb_bus *bus, const char *name, struct lmdb_topic **out,
                                 struct kol_error *err)
 {
-    enum kol_status status = lmdb_topic_find(bus, name, out, err);
+    enum kol_status status = bus_check_topic(name, err);
+    status = status == KOL_OK ? lmdb_topic_find(bus, name, out, err) : status;
     if (status == KOL_NOT_FOUND) {
         status = bus_topic_create(&bus->base, name, &bus->defaults, err);
         if (status == KOL_OK || status == KOL_EXISTS) { /* another process was faster */

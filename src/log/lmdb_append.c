@@ -12,6 +12,7 @@
 
 #include "base/clock.h"
 #include "base/hash.h"
+#include "base/logger.h"
 #include "base/mem.h"
 #include "base/metrics.h"
 #include "log/lmdb_bus.h"
@@ -476,18 +477,38 @@ static enum kol_status try_commit(struct lmdb_bus *bus, struct commit_request *l
     return status;
 }
 
-/* Commits for all. If that fails, each alone: one that does not fit must not stop those that do. */
-static void lead(struct lmdb_bus *bus, struct commit_request *list)
+/* Where there is no room left: drops all that retention lets go. True if that was something. */
+static bool make_room(struct lmdb_bus *bus)
 {
-    if (try_commit(bus, list) == KOL_OK || !list->next) {
-        return;
+    struct kol_error err;
+    int64_t dropped = 0;
+    enum kol_status status = lmdb_retain(&bus->base, clock_now_us(), &dropped, &err);
+    if (status != KOL_OK) {
+        log_warn("retention could not make room in the event log: %s", err.message);
     }
+    return status == KOL_OK && dropped > 0;
+}
+
+static void commit_each_alone(struct lmdb_bus *bus, struct commit_request *list)
+{
     while (list) {
         struct commit_request *rest = list->next;
         list->next = NULL;
         (void)try_commit(bus, list); /* the request carries the outcome */
         list->next = rest;
         list = rest;
+    }
+}
+
+/* Commits for all. If that fails, each alone: one that does not fit must not stop those that do. */
+static void lead(struct lmdb_bus *bus, struct commit_request *list)
+{
+    enum kol_status status = try_commit(bus, list);
+    if (status == KOL_NO_SPACE && make_room(bus)) {
+        status = try_commit(bus, list);
+    }
+    if (status != KOL_OK && list->next) {
+        commit_each_alone(bus, list);
     }
 }
 

@@ -224,8 +224,9 @@ enum kol_status lmdb_subscribe(struct bus_consumer *consumer, const char *const 
                                size_t count, struct kol_error *err);
 enum kol_status lmdb_consumer_commit(struct bus_consumer *consumer, struct kol_error *err);
 /* A member's part of a poll: lets go, acknowledges, takes its share, renews its lease, each when it
- * is due. */
-enum kol_status lmdb_group_step(struct lmdb_consumer *consumer, struct kol_error *err) KOL_CHECKED;
+ * is due. `*seen`: the newest transaction that it took into account. */
+enum kol_status lmdb_group_step(struct lmdb_consumer *consumer, uint64_t *seen,
+                                struct kol_error *err) KOL_CHECKED;
 /* Leaves the group, on_revoke first. */
 void lmdb_group_leave(struct lmdb_consumer *consumer);
 

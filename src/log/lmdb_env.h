@@ -24,7 +24,7 @@
 /* The tables. Integers in keys are big-endian, so that they sort; rows are structs in the byte
  * order of the machine, as LMDB's own pages are. */
 enum env_db {
-    DB_META,       /* text -> uint64_t: "format", "next_topic" */
+    DB_META,       /* text -> uint64_t: "format", "next_topic", "retained_us" */
     DB_TOPICS,     /* topic name -> struct topic_row */
     DB_PARTITIONS, /* topic id, partition -> struct partition_row */
     DB_CHUNKS,     /* topic id, partition, first offset -> a run of records, see lmdb_chunk.h */
@@ -71,8 +71,9 @@ enum kol_status env_begin(struct env *env, unsigned flags, MDB_txn **out,
 enum kol_status env_commit(struct env *env, MDB_txn *txn, struct kol_error *err) KOL_CHECKED;
 void env_abort(struct env *env, MDB_txn **txn); /* nothing where *txn is NULL */
 
-/* Id of the newest transaction that was committed by any process; no system call. 0 while the log
- * must be opened again. */
+/* Id of the newest commit of any process; no system call. Runs ahead of what env_begin() sees while
+ * a commit waits for the disk, so what was seen is told by mdb_txn_id() alone. 0 while the log must
+ * be opened again. */
 uint64_t env_last_txn(struct env *env);
 
 /* What LMDB's answer `rc` to "cannot <doing>" means, as a status and a sentence that says what to

@@ -302,8 +302,8 @@ static enum kol_status first_offset(struct lmdb_consumer *consumer, MDB_txn *txn
     return status;
 }
 
-/* Topic id and partition together pick the owner, so that several topics of one partition do not all
- * go to the same member. */
+/* Topic id and partition together pick the owner, so that several topics of one partition do not
+ * all go to the same member. */
 static enum kol_status take_share(struct lmdb_consumer *consumer, MDB_txn *txn,
                                   const struct group_view *view, struct kol_error *err)
 {
@@ -372,7 +372,7 @@ static enum next_step decide(const struct lmdb_consumer *consumer, const struct 
 
 /* Looks at the group and decides; a share is taken from the same view that said it is due. */
 static enum kol_status look_at_group(struct lmdb_consumer *consumer, enum next_step *step,
-                                     struct kol_error *err)
+                                     uint64_t *seen, struct kol_error *err)
 {
     MDB_txn *txn;
     struct group_view view;
@@ -387,6 +387,7 @@ static enum kol_status look_at_group(struct lmdb_consumer *consumer, enum next_s
             status = take_share(consumer, txn, &view, err);
         }
     }
+    *seen = mdb_txn_id(txn);
     free(view.members);
     env_abort(consumer->bus->env, &txn);
     return status;
@@ -417,12 +418,13 @@ static enum kol_status take_step(struct lmdb_consumer *consumer, enum next_step 
     return status;
 }
 
-enum kol_status lmdb_group_step(struct lmdb_consumer *consumer, struct kol_error *err)
+enum kol_status lmdb_group_step(struct lmdb_consumer *consumer, uint64_t *seen,
+                                struct kol_error *err)
 {
     enum next_step step = STEP_RENEW;
     enum kol_status status = KOL_OK;
     for (int i = 0; i < STEPS_MAX && status == KOL_OK && step != STEP_NONE; i++) {
-        status = look_at_group(consumer, &step, err);
+        status = look_at_group(consumer, &step, seen, err);
         if (status == KOL_OK) {
             status = take_step(consumer, step, err);
         }

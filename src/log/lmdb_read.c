@@ -335,7 +335,7 @@ static enum kol_status read_places(struct lmdb_consumer *consumer, MDB_cursor *c
 }
 
 /* One look at the log. Keeps the transaction open where there were records. */
-static enum kol_status look(struct lmdb_consumer *consumer, struct fill *fill,
+static enum kol_status look(struct lmdb_consumer *consumer, struct fill *fill, uint64_t *seen,
                             struct kol_error *err)
 {
     MDB_cursor *cursor;
@@ -350,6 +350,7 @@ static enum kol_status look(struct lmdb_consumer *consumer, struct fill *fill,
         status = read_places(consumer, cursor, fill, err);
         mdb_cursor_close(cursor);
     }
+    *seen = mdb_txn_id(consumer->txn);
     if (status != KOL_OK || fill->count == 0) {
         env_abort(consumer->bus->env, &consumer->txn);
     }
@@ -369,8 +370,9 @@ static void wait_commit(struct lmdb_bus *bus, int64_t wait_ns)
     pthread_mutex_unlock(&bus->commit_lock);
 }
 
-/* Returns when a commit newer than `seen` is there, when a member's lease must be renewed, or at
- * the deadline. */
+/* Returns some time after a commit newer than `seen` has come, when a member's lease must be
+ * renewed, or at the deadline. Waits before it looks: while a commit waits for the disk, its number
+ * is there already and its records are not. */
 static enum kol_status wait_news(const struct lmdb_consumer *consumer, uint64_t seen,
                                  int64_t deadline_ns, struct kol_error *err)
 {
@@ -380,11 +382,14 @@ static enum kol_status wait_news(const struct lmdb_consumer *consumer, uint64_t 
         if (signals_stop_asked()) {
             return kol_fail(err, KOL_INTERRUPTED, "asked to stop while waiting for records");
         }
-        if (left_ns <= 0 || env_last_txn(consumer->bus->env) != seen ||
-            (consumer->subscribed && clock_now_us() >= consumer->beat_us)) {
+        if (left_ns <= 0) {
             return KOL_OK;
         }
         wait_commit(consumer->bus, wait_ns < left_ns ? wait_ns : left_ns);
+        if (env_last_txn(consumer->bus->env) != seen ||
+            (consumer->subscribed && clock_now_us() >= consumer->beat_us)) {
+            return KOL_OK;
+        }
         wait_ns = wait_ns * 2 < WAIT_MAX_US * 1000 ? wait_ns * 2 : WAIT_MAX_US * 1000;
     }
 }
@@ -402,13 +407,12 @@ enum kol_status lmdb_poll(struct bus_consumer *base, size_t max_records, size_t 
     };
     env_abort(consumer->bus->env, &consumer->txn);
     for (;;) {
-        /* Taken first: a commit during the looks below is news still. */
-        const uint64_t seen = env_last_txn(consumer->bus->env);
+        uint64_t group_seen = UINT64_MAX, seen = 0;
         enum kol_status status = KOL_OK;
         if (consumer->subscribed) {
-            status = lmdb_group_step(consumer, err);
+            status = lmdb_group_step(consumer, &group_seen, err);
         }
-        status = status == KOL_OK ? look(consumer, &fill, err) : status;
+        status = status == KOL_OK ? look(consumer, &fill, &seen, err) : status;
         if (status != KOL_OK) {
             return status;
         }
@@ -419,7 +423,8 @@ enum kol_status lmdb_poll(struct bus_consumer *base, size_t max_records, size_t 
         if (clock_mono_ns() >= deadline_ns) {
             return KOL_OK;
         }
-        status = wait_news(consumer, seen, deadline_ns, err);
+        /* What came between the two looks is news too. */
+        status = wait_news(consumer, seen < group_seen ? seen : group_seen, deadline_ns, err);
         if (status != KOL_OK) {
             return status;
         }

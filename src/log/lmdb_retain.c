@@ -113,6 +113,23 @@ static enum kol_status retain_some(struct lmdb_bus *bus, const struct lmdb_topic
     return status;
 }
 
+/* LMDB uses the pages that a commit has freed only from the commit after the next: without this one
+ * a log that is full would stay so until something small was written to it. */
+static enum kol_status release_pages(struct lmdb_bus *bus, int64_t now_us, struct kol_error *err)
+{
+    MDB_txn *txn;
+    enum kol_status status = env_begin(bus->env, 0, &txn, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    status = env_put(bus->env, txn, DB_META, STR("retained_us"), &now_us, sizeof now_us, err);
+    if (status != KOL_OK) {
+        env_abort(bus->env, &txn);
+        return status;
+    }
+    return env_commit(bus->env, txn, err);
+}
+
 enum kol_status lmdb_retain(struct bus *base, int64_t now_us, int64_t *dropped,
                             struct kol_error *err)
 {
@@ -131,5 +148,5 @@ enum kol_status lmdb_retain(struct bus *base, int64_t now_us, int64_t *dropped,
         }
     }
     free(topics);
-    return status;
+    return status == KOL_OK && *dropped ? release_pages(bus, now_us, err) : status;
 }
