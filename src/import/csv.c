@@ -44,8 +44,6 @@ void csv_init(struct csv *csv, struct window *window, char delimiter, int64_t fi
         .max_record = CSV_MAX_RECORD,
         .max_cells = CSV_MAX_CELLS,
         .next_line = first_line,
-        .spans = mem_alloc(CSV_MAX_CELLS * sizeof(struct csv_span)),
-        .cells = mem_alloc(CSV_MAX_CELLS * sizeof(struct str)),
     };
     arena_init(&csv->arena, 0);
 }
@@ -58,10 +56,21 @@ void csv_free(struct csv *csv)
     buf_free(&csv->cut);
 }
 
+/* Room for one more cell than `count`. */
+static void reserve_cell(struct csv *csv, size_t count)
+{
+    if (count == csv->cap) {
+        csv->cap = csv->cap ? csv->cap * 2 : 64;
+        csv->spans = mem_realloc(csv->spans, csv->cap * sizeof *csv->spans);
+        csv->cells = mem_realloc(csv->cells, csv->cap * sizeof *csv->cells);
+    }
+}
+
 static void end_cell(struct csv *csv, struct scan *scan, size_t end)
 {
     scan->cell.len = end - scan->cell.at;
     if (scan->count < csv->max_cells) {
+        reserve_cell(csv, scan->count);
         csv->spans[scan->count] = scan->cell;
     }
     scan->count++;

@@ -42,6 +42,7 @@ struct csv {
     /* Reused from one record to the next. */
     struct csv_span *spans;
     struct str *cells;
+    size_t cap;         /* of both */
     struct arena arena; /* cells that had doubled quotes */
     struct buf cut;     /* the front of a line above the limit */
 };

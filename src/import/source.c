@@ -21,7 +21,7 @@
 #include "base/signals.h"
 #include "base/str.h"
 
-enum { RAW_BYTES = 256 * 1024, IDLE_MS = 200 };
+enum { RAW_BYTES = 128 * 1024, IDLE_MS = 200 };
 
 struct source {
     char *path; /* as it was given */

@@ -6,7 +6,7 @@
 
 #include "base/mem.h"
 
-enum { WINDOW_BYTES = 1024 * 1024 };
+enum { WINDOW_BYTES = 256 * 1024 };
 
 void window_init(struct window *window, struct source *source)
 {
