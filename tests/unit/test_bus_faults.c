@@ -29,11 +29,11 @@ static bool take(atomic_int *left)
     return have > 0 && atomic_compare_exchange_strong(left, &have, have - 1);
 }
 
-ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
+static ssize_t faulty_pwrite(int fd, const void *bytes, size_t len, off_t at)
 {
     static ssize_t (*real)(int, const void *, size_t, off_t);
     if (!real) {
-        *(void **)&real = dlsym(RTLD_NEXT, "pwrite");
+        *(void **)&real = dlsym(RTLD_NEXT, "pwrite64");
     }
     if (at < META_PAGES && take(&meta_writes_to_fail)) {
         errno = fault_errno;
@@ -45,6 +45,21 @@ ssize_t pwrite(int fd, const void *bytes, size_t len, off_t at)
         usleep(300000); /* as a slow disk does, after the page can be seen through the map */
     }
     return written;
+}
+
+/* Whichever of the two names liblmdb was built to call; the headers would join them into one here.
+ */
+ssize_t old_pwrite(int fd, const void *bytes, size_t len, off_t at) __asm__("pwrite");
+ssize_t new_pwrite(int fd, const void *bytes, size_t len, off_t at) __asm__("pwrite64");
+
+__attribute__((used)) ssize_t old_pwrite(int fd, const void *bytes, size_t len, off_t at)
+{
+    return faulty_pwrite(fd, bytes, len, at);
+}
+
+__attribute__((used)) ssize_t new_pwrite(int fd, const void *bytes, size_t len, off_t at)
+{
+    return faulty_pwrite(fd, bytes, len, at);
 }
 
 int fdatasync(int fd)
