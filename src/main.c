@@ -5,5 +5,5 @@ extern char **environ;
 
 int main(int argc, char **argv)
 {
-    return command_main(argc, argv, environ);
+    return command_main(argc, argv, (const char *const *)environ);
 }

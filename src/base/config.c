@@ -395,12 +395,12 @@ static enum kol_status fail_variable(const struct config *config, struct str var
     return KOL_USAGE;
 }
 
-enum kol_status config_read_environment(struct config *config, char *const *environment,
+enum kol_status config_read_environment(struct config *config, const char *const *environment,
                                         struct kol_error *err)
 {
     /* Own names go second, so that KOL_REDIS_HOST wins over REDIS_HOST whatever the order. */
     for (int own_names = 0; own_names < 2; own_names++) {
-        for (char *const *entry = environment; *entry; entry++) {
+        for (const char *const *entry = environment; *entry; entry++) {
             struct str value = str_of(*entry), variable = str_cut(&value, '=');
             bool own = str_starts(variable, STR("KOL_"));
             if (own != own_names || str_starts(variable, STR("KOL_TEST_"))) {

@@ -64,7 +64,7 @@ enum kol_status config_read_text(struct config *config, struct str text, const c
 
 /* Reads KOL_* and the aliases out of `environment` (as main()'s envp). Names that start with
  * KOL_TEST_ are left alone; another KOL_ name that is no option is an error. */
-enum kol_status config_read_environment(struct config *config, char *const *environment,
+enum kol_status config_read_environment(struct config *config, const char *const *environment,
                                         struct kol_error *err) KOL_CHECKED;
 
 /* Values by index of the table. Text is NULL where nothing is set and there is no default. */

@@ -160,7 +160,7 @@ static void free_line(struct line *line)
 
 /* ---- the rest of the configuration ---- */
 
-static enum kol_status read_sources(struct config *config, char *const *environment,
+static enum kol_status read_sources(struct config *config, const char *const *environment,
                                     struct kol_error *err)
 {
     enum kol_status status = config_read_environment(config, environment, err);
@@ -229,7 +229,7 @@ static int report(const char *command, enum kol_status status, const struct kol_
 }
 
 static int run_command(const struct command *command, int argc, char **argv,
-                       char *const *environment)
+                       const char *const *environment)
 {
     const struct config_option *own;
     size_t own_count = command_flags(command, &own);
@@ -275,7 +275,7 @@ static int fail_command(const char *word)
     return EXIT_USAGE;
 }
 
-int command_main(int argc, char **argv, char *const *environment)
+int command_main(int argc, char **argv, const char *const *environment)
 {
     signals_install();
     if (argc < 2) {

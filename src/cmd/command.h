@@ -79,7 +79,7 @@ const struct command *command_find(struct str name);
 void command_print_help(FILE *out, const struct command *command);
 
 /* Runs one command line; returns the exit status of SPEC section 8. */
-int command_main(int argc, char **argv, char *const *environment);
+int command_main(int argc, char **argv, const char *const *environment);
 
 #define COMMAND(name, ...)                                                                         \
     enum kol_status cmd_##name(const struct invocation *call, struct kol_error *err);

@@ -12,8 +12,8 @@
 #include "base/str.h"
 
 /*
- * Reads a count by exact decimal arithmetic; fractions of a unit are cut. False, and `*out` untouched,
- * on anything else and on values above 2^63 - 1: the count is then unknown, never 0.
+ * Reads a count by exact decimal arithmetic; fractions of a unit are cut. False, and `*out`
+ * untouched, on anything else and on values above 2^63 - 1: the count is then unknown, never 0.
  *
  *   With a suffix, in any case: K and N (nghin) 10^3, M and Tr (trieu) 10^6, B 10^9. In front of it
  *   digits, and at most one '.' or ',' with digits on both sides, which is the decimal separator:
@@ -26,8 +26,8 @@
  *
  * What can be read in two ways, or says less than a number, is unknown: two kinds of separators
  * ("1,234.5K", "1.234,567"), groups in front of a suffix ("1 234K", "1.2.3K"), groups that are not
- * of three ("1.2", "12,34") or begin with a zero ("0.123"), no digit on one side of the point (".5K",
- * "5.K"), any sign ("+5", "-5", "99+"), exponents ("1e9").
+ * of three ("1.2", "12,34") or begin with a zero ("0.123"), no digit on one side of the point
+ * (".5K", "5.K"), any sign ("+5", "-5", "99+"), exponents ("1e9").
  */
 bool count_parse(struct str text, int64_t *out);
 

@@ -2,8 +2,8 @@
  * encode.h: event -> canonical JSON, and rejects -> records of kol.dead.
  *
  * Canonical: the known fields in the order of the table, no white space, texts escaped as little as
- * JSON allows, integers in decimal, doubles in their shortest exact form, times in UTC. The same event
- * always gives the same bytes, so ids can be made from them.
+ * JSON allows, integers in decimal, doubles in their shortest exact form, times in UTC. The same
+ * event always gives the same bytes, so ids can be made from them.
  */
 #ifndef DOMAIN_ENCODE_H
 #define DOMAIN_ENCODE_H
@@ -16,8 +16,8 @@
 /* Appends the event with its event_id. */
 void event_encode(struct buf *out, const struct event *event);
 
-/* Appends the 32 hex digits that name this content: XXH3-128 of the canonical JSON without event_id.
- * `scratch` is overwritten. */
+/* Appends the 32 hex digits that name this content: XXH3-128 of the canonical JSON without
+ * event_id. `scratch` is overwritten. */
 void event_put_content_id(struct buf *out, const struct event *event, struct buf *scratch);
 
 /* Where a reject came from: a message of the log, or a line of a file. */

@@ -52,7 +52,7 @@ static void test_defaults_are_there_and_say_so(void **state)
 
 static void test_stronger_sources_win_in_any_order(void **state)
 {
-    char *environment[] = {"KOL_REDIS_PORT=2", "PATH=/bin", NULL};
+    const char *environment[] = {"KOL_REDIS_PORT=2", "PATH=/bin", NULL};
     assert_int_equal(set(*state, "redis.port", "3"), KOL_OK);
     assert_int_equal(config_read_environment(*state, environment, &err), KOL_OK);
     assert_int_equal(config_read_text(*state, STR("redis.port = 1\n"), "f", &err), KOL_OK);
@@ -62,8 +62,8 @@ static void test_stronger_sources_win_in_any_order(void **state)
 
 static void test_users_own_names_work_and_ours_win_over_them(void **state)
 {
-    char *theirs[] = {"REDIS_HOST=theirs", NULL};
-    char *both[] = {"KOL_REDIS_HOST=ours", "REDIS_HOST=theirs", NULL};
+    const char *theirs[] = {"REDIS_HOST=theirs", NULL};
+    const char *both[] = {"KOL_REDIS_HOST=ours", "REDIS_HOST=theirs", NULL};
     assert_int_equal(config_read_environment(*state, theirs, &err), KOL_OK);
     assert_string_equal(config_text(*state, HOST), "theirs");
     assert_string_equal(config_origin(*state, HOST), "REDIS_HOST");
@@ -73,8 +73,8 @@ static void test_users_own_names_work_and_ours_win_over_them(void **state)
 
 static void test_a_typo_names_the_nearest_option(void **state)
 {
-    char *environment[] = {"KOL_REDIS_PROT=2", NULL};
-    char *for_tests[] = {"KOL_TEST_NOW=2025-01-01T00:00:00Z", NULL};
+    const char *environment[] = {"KOL_REDIS_PROT=2", NULL};
+    const char *for_tests[] = {"KOL_TEST_NOW=2025-01-01T00:00:00Z", NULL};
     assert_int_equal(set(*state, "redis.prot", "1"), KOL_USAGE);
     assert_non_null(strstr(err.message, "did you mean 'redis.port'?"));
     assert_int_equal(config_read_environment(*state, environment, &err), KOL_USAGE);

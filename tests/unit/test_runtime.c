@@ -88,9 +88,10 @@ static void add_many(void *argument)
 static void test_metrics_lose_nothing_between_threads(void **state)
 {
     (void)state;
+    char odd[] = "odd", even[] = "even";
     struct pool *pool = pool_new(4, 64);
     for (int i = 0; i < 16; i++) {
-        pool_submit(pool, add_many, i % 2 ? "odd" : "even");
+        pool_submit(pool, add_many, i % 2 ? odd : even);
     }
     pool_free(&pool);
     assert_true(metrics_get(METRIC_EVENTS_ACCEPTED, "odd") == 8000);
