@@ -195,9 +195,9 @@ TOPICS = {"profile": "kol.profiles.raw", "video": "kol.videos.raw"}
 
 
 def values(kol, topic):
-    """All events of a topic, as (key, event)."""
-    rows = kol("log", "tail", topic, "--from", "start", "--format", "json").json()
-    return [(row["key"], json.loads(row["value"])) for row in rows]
+    """All events of a topic."""
+    out = kol("log", "tail", topic, "--from", "start", "--values").out
+    return [json.loads(line) for line in out.splitlines()]
 
 
 def canonical(event):
@@ -224,26 +224,24 @@ def test_data_set_imports_whole_with_every_value(kol, shared_data, name):
     assert ("may give several events" in result.errors) == (profiles + videos > records)
 
     wanted = [event for cells in rows_of(path) for event in meaning(cells)]
-    events = [
-        pair
-        for kind in TOPICS
-        if any(event["event_type"] == kind for event in wanted)
-        for pair in values(kol, TOPICS[kind])
-    ]
-    assert Counter(map(canonical, wanted)) == Counter(canonical(event) for _, event in events)
-    for key, event in events:
-        owner = event.get("username") or event.get("user_id") or event.get("video_id")
-        assert key == f"{event['platform']}:{owner}"
+    kinds = {event["event_type"] for event in wanted}
+    events = [event for kind in sorted(kinds) for event in values(kol, TOPICS[kind])]
+    contents = [canonical(event) for event in events]
+    assert Counter(map(canonical, wanted)) == Counter(contents)
     ids = {}
-    for _, event in events:
+    for event, content in zip(events, contents):
         assert len(event["event_id"]) == 32
-        assert ids.setdefault(event["event_id"], canonical(event)) == canonical(event)
-    assert len(ids) == len(set(ids.values()))
+        assert ids.setdefault(event["event_id"], content) == content
+    assert len(ids) == len(set(contents))
+    for row in kol("log", "tail", TOPICS[min(kinds)], "--limit", "500", "--format", "json").json():
+        event = json.loads(row["value"])
+        owner = event.get("username") or event.get("user_id") or event.get("video_id")
+        assert row["key"] == f"{event['platform']}:{owner}"
 
 
 def test_twitter_accounts_without_a_name_come_by_user_id(kol, shared_data):
     kol("import", "twitter-bots", shared_data / "twitter_human_bots.csv")
-    events = [event for _, event in values(kol, "kol.profiles.raw")]
+    events = values(kol, "kol.profiles.raw")
     nameless = [event for event in events if "username" not in event]
     assert len(nameless) == 29950
     assert all(event["user_id"] and event["account_age_days"] > 0 for event in nameless)
@@ -273,7 +271,7 @@ def test_importing_twice_gives_the_same_ids(kol, shared_data):
     counts = []
     for _ in range(2):
         kol("import", "tides", path)
-        counts.append(Counter(event["event_id"] for _, event in values(kol, "kol.profiles.raw")))
+        counts.append(Counter(event["event_id"] for event in values(kol, "kol.profiles.raw")))
     assert len(counts[0]) == 5000
     assert counts[1] == Counter({name: 2 * count for name, count in counts[0].items()})
 
@@ -285,7 +283,7 @@ def test_profile_of_tiktok_vn_is_the_same_event_from_both_files(kol, shared_data
         shared_data / "tiktok_vn_video_snapshots.csv",
         shared_data / "tiktok_vn_profiles.csv",
     )
-    ids = Counter(event["event_id"] for _, event in values(kol, "kol.profiles.raw"))
+    ids = Counter(event["event_id"] for event in values(kol, "kol.profiles.raw"))
     assert sum(ids.values()) == 29458 + 6883
     assert len(ids) == 29458
     assert sum(count == 2 for count in ids.values()) == 6883
