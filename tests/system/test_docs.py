@@ -72,3 +72,15 @@ def test_the_crawler_of_the_docs_works_as_printed(kol, tmp_path):
     counts = {row["topic"]: row["records"] for row in kol("log", "topics", "--format", "json").json()}
     assert counts["kol.profiles.raw"] == 2 and counts["kol.videos.raw"] == 2
     assert counts.get("kol.dead", 0) == 0
+
+
+def test_the_preset_of_the_docs_works_as_printed(kol, tmp_path):
+    text = (ROOT / "docs" / "import.md").read_text()
+    for kind, name in (("csv", "shops.csv"), ("json", "shops.json")):
+        body = re.search(rf"```{kind}\n(.*?)```", text, re.S).group(1)
+        (tmp_path / name).write_text(body)
+    report = kol("import", "./shops.json", "shops.csv", "--format", "json", cwd=tmp_path).json()
+    assert (report[0]["profiles"], report[0]["dead"]) == (1, 0)
+    values = kol("log", "tail", "kol.profiles.raw", "--values").text
+    assert '"username":"an_nhien"' in values and '"followers_count":1200' in values
+    assert '"event_time":"2025-03-01T00:00:00Z"' in values and '"bio":"Mỹ phẩm"' in values
