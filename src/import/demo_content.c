@@ -147,7 +147,7 @@ static void make_address(struct demo_life *life, struct demo_video *video, size_
 
 static void make_jump(struct demo_life *life, struct demo_video *video, struct demo_random *random)
 {
-    bool viral = demo_chance(random, life->kol.bot_habits ? 0.01 : 0.06);
+    bool viral = demo_chance(random, life->kol.bot_habits ? 0.01 : 0.08);
     double times = demo_pareto(random, 2, 1.2);
     double after_hours = demo_lognormal(random, 30, 0.9);
     video->jump_width_hours = demo_between(random, 1.5, 8);

@@ -15,7 +15,7 @@
 #define SECOND_US CLOCK_US_PER_SECOND
 
 /* Of those who saw a content because it went viral, and how the new followers come in. */
-static const double follow_per_view = 0.004;
+static const double follow_per_view = 0.03;
 static const double burst_days[] = {0.5, 0.3, 0.15, 0.05};
 enum { BURST_DAYS = 4, FULL_EVERY_DAYS = 7, SPARSE_EVERY_DAYS = 6 };
 

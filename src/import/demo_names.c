@@ -3,7 +3,7 @@
  *
  * A username must be there once per platform among 10 million KOLs without a list of those given
  * out, so it is a code of the KOL's number: 15 bits of it, scrambled, choose the given name, the
- * second word and the separator, the bits above the three digits behind (none for the first 32,768
+ * second word and the separator, the bits above the tail behind (none for the first 32,768
  * KOLs, who get decorations by chance). Accounts with many digits carry the scrambled number
  * itself.
  */
@@ -142,14 +142,24 @@ static void put_decoration(char *out, size_t size, struct demo_random *random)
     }
 }
 
-static void put_tail(char *out, size_t size, int64_t number, struct demo_random *random)
+/*
+ * The tail of a block is different for each of the first 520 blocks, and never a decoration. Three
+ * digits; on Twitter, whose names end at 15 letters, a letter and a digit in either order.
+ */
+static void put_tail(char *out, size_t size, const struct demo_kol *kol, struct demo_random *random)
 {
-    int64_t block = number >> NAME_BITS;
+    int block = (int)(kol->number >> NAME_BITS);
     put_decoration(out, size, random);
-    if (block > 0) {
-        /* 577 and 900 share no factor: the first 900 blocks have different tails. */
-        snprintf(out, size, "%03d", (int)(block * 577 % 900) + 100);
+    if (block == 0) {
+        return;
     }
+    if (kol->platform != PLATFORM_TWITTER) {
+        snprintf(out, size, "%03d", block * 577 % 900 + 100);
+        return;
+    }
+    int code = block * 577 % 520, letter = 'a' + code / 10 % 26, digit = '0' + code % 10;
+    bool letter_first = code < 260;
+    snprintf(out, size, "%c%c", letter_first ? letter : digit, letter_first ? digit : letter);
 }
 
 static struct str put_words(struct arena *arena, const struct demo_kol *kol, bool second_style,
@@ -218,7 +228,7 @@ void demo_name_make(const struct demo_world *world, struct arena *arena, struct 
         kol->category = (enum demo_category)demo_below(&random, DEMO_CATEGORY_COUNT);
     }
     char tail[16];
-    put_tail(tail, sizeof tail, kol->number, &random);
+    put_tail(tail, sizeof tail, kol, &random);
     bool digits = demo_chance(&random, kol->bot_habits ? 0.42 : 0.06);
     kol->username =
         digits ? put_digits(world, arena, kol) : put_words(arena, kol, code >> 14 & 1, tail);
@@ -272,6 +282,7 @@ struct str demo_name_passer_by(struct arena *arena, struct demo_random *random,
                                enum demo_language language)
 {
     int row = (int)demo_below(random, GIVEN_COUNT) + language * GIVEN_COUNT;
-    return demo_text(arena, "%s%c%04d", givens[row].plain, demo_chance(random, 0.5) ? '.' : '_',
+    int separator = demo_chance(random, 0.5) ? '.' : '_';
+    return demo_text(arena, "%s%c%04d", givens[row].plain, separator,
                      (int)demo_below(random, 10000));
 }

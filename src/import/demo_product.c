@@ -87,8 +87,8 @@ void demo_product_make(struct demo_life *life)
     struct demo_random random;
     const struct demo_kol *kol = &life->kol;
     demo_random_init(&random, life->world->seed, (uint64_t)kol->number, DEMO_SHOP);
-    bool sells = demo_chance(&random, life->world->reference ? 0.9 : 0.35);
-    size_t count = 1 + demo_below(&random, 5);
+    bool sells = demo_chance(&random, life->world->reference ? 0.9 : 0.45);
+    size_t count = 1 + demo_below(&random, 6);
     life->product_count = 0;
     if (kol->platform != PLATFORM_TIKTOK || kol->bot || !sells || life->video_count == 0) {
         return;

@@ -2,7 +2,8 @@
  * demo_random.h: the chance in the demo world: the same on every machine.
  *
  * Nothing here calls the C library's mathematics, whose last digit differs between machines; with
- * IEEE doubles and without fused multiply-add the demo's bytes depend on the seed alone.
+ * IEEE doubles and without fused multiply-add the demo's bytes depend on the seed alone. C leaves
+ * the order of arguments and operands open: draw once per expression.
  */
 #ifndef IMPORT_DEMO_RANDOM_H
 #define IMPORT_DEMO_RANDOM_H
