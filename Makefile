@@ -15,7 +15,7 @@ run: ## installs what is missing, builds, makes demo data if there is none, show
 	@tools/run.sh '$(DATA)'
 
 build: ## the program, build/release/src/kol
-	@tools/build.sh release src/kol
+	@tools/build.sh release package
 
 test: ## everything but the long tests; does its own set-up
 	@tools/test.sh quick

@@ -15,11 +15,11 @@ case $prefix in
 *) die "PREFIX must be an absolute path, not $prefix" ;;
 esac
 folder=$root/build/release
-"$root/tools/build.sh" release src/kol
+"$root/tools/build.sh" release package
 if [ "$(cat "$folder/kol-prefix" 2>/dev/null)" != "$prefix" ]; then
     meson configure "$folder" -Dprefix="$prefix"
+    ninja -C "$folder" package >&2
     echo "$prefix" >"$folder/kol-prefix"
 fi
-ninja -C "$folder" package >&2
 DESTDIR=${2:-} meson install -C "$folder" --no-rebuild --quiet
 say "installed ${2:-}$prefix/bin/kol"

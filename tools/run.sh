@@ -11,7 +11,7 @@ set -eu
 
 data=${1:-data}
 kol=build/release/src/kol
-"$root/tools/build.sh" release src/kol
+"$root/tools/build.sh" release package
 cd "$root"
 
 mkdir -p "$data"
