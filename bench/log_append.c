@@ -61,8 +61,9 @@ static int64_t file_round(const char *path, const char *records)
     must_posix(fd >= 0, path);
     int64_t started = clock_mono_ns();
     for (int batch = 0; batch < BATCHES; batch++) {
-        ssize_t len = write(fd, records, (size_t)BATCH * RECORD);
-        must_posix(len == BATCH * RECORD, "write");
+        const ssize_t size = (ssize_t)BATCH * RECORD;
+        ssize_t len = write(fd, records, (size_t)size);
+        must_posix(len == size, "write");
         must_posix(fdatasync(fd) == 0, "fdatasync");
     }
     int64_t took = clock_mono_ns() - started;

@@ -146,8 +146,8 @@ static void report(const struct produce *produce)
                 (long long)produce->settled);
         return;
     }
-    fprintf(stderr, "accepted %lld, dead %lld\n",
-            (long long)(submit->accepted_total + produce->raw), (long long)submit->dead_total);
+    const long long accepted = submit->accepted_total + produce->raw;
+    fprintf(stderr, "accepted %lld, dead %lld\n", accepted, (long long)submit->dead_total);
     for (size_t i = 0; i < submit->reason_count; i++) {
         const struct submit_reason *reason = &submit->reasons[i];
         fprintf(stderr, "  %lld dead, first at line %lld: %s\n", (long long)reason->count,

@@ -227,8 +227,8 @@ enum kol_status lmdb_txn_offsets(struct bus_producer *base, struct bus_consumer 
 {
     struct lmdb_producer *producer = (struct lmdb_producer *)base;
     (void)err;
-    producer->offsets =
-        mem_realloc(producer->offsets, (producer->offset_count + 1) * sizeof *producer->offsets);
+    producer->offsets = mem_realloc(producer->offsets,
+                                    (producer->offset_count + 1) * sizeof(struct place_commit *));
     producer->offsets[producer->offset_count++] =
         lmdb_places_snapshot((struct lmdb_consumer *)consumer);
     return KOL_OK;

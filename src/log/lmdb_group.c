@@ -276,6 +276,9 @@ static uint64_t owner_of(const struct group_view *view, uint32_t topic, size_t t
     for (size_t i = 0; i < view->count; i++) {
         wanting += wants_topic(&view->members[i], topic);
     }
+    if (wanting == 0) {
+        return 0;
+    }
     size_t pick = turn % wanting;
     for (size_t i = 0; i < view->count; i++) {
         if (wants_topic(&view->members[i], topic) && pick-- == 0) {

@@ -16,9 +16,10 @@
 
 enum {
     DEFAULT_BYTES = 16 << 20, /* of a poll without any limit */
-    WAIT_MIN_US = 200,        /* between two looks for records of other processes */
-    WAIT_MAX_US = 4000,
 };
+
+/* Between two looks for records of other processes. */
+static const int64_t wait_min_ns = 200000, wait_max_ns = 4000000;
 
 static const int64_t default_lease_us = 10 * CLOCK_US_PER_SECOND;
 
@@ -376,7 +377,7 @@ static void wait_commit(struct lmdb_bus *bus, int64_t wait_ns)
 static enum kol_status wait_news(const struct lmdb_consumer *consumer, uint64_t seen,
                                  int64_t deadline_ns, struct kol_error *err)
 {
-    int64_t wait_ns = WAIT_MIN_US * 1000;
+    int64_t wait_ns = wait_min_ns;
     for (;;) {
         const int64_t left_ns = deadline_ns - clock_mono_ns();
         if (signals_stop_asked()) {
@@ -390,7 +391,7 @@ static enum kol_status wait_news(const struct lmdb_consumer *consumer, uint64_t 
             (consumer->subscribed && clock_now_us() >= consumer->beat_us)) {
             return KOL_OK;
         }
-        wait_ns = wait_ns * 2 < WAIT_MAX_US * 1000 ? wait_ns * 2 : WAIT_MAX_US * 1000;
+        wait_ns = wait_ns * 2 < wait_max_ns ? wait_ns * 2 : wait_max_ns;
     }
 }
 

@@ -248,7 +248,7 @@ static void test_poll_waits_for_a_record_and_returns_when_it_comes(void **state)
     int64_t started = clock_mono_ns();
     assert_ok(bus_poll(consumer, 0, 0, 30, &batch, &err));
     assert_int_equal(batch.count, 0);
-    assert_true(clock_mono_ns() - started >= 30 * 1000000);
+    assert_true(clock_mono_ns() - started >= INT64_C(30000000));
     started = clock_mono_ns();
     assert_int_equal(pthread_create(&thread, NULL, append_later, fixture->bus), 0);
     assert_ok(bus_poll(consumer, 0, 0, 60000, &batch, &err));
@@ -267,7 +267,7 @@ static void test_waiting_poll_costs_no_cpu(void **state)
     assign_one(consumer, "t", 0, 0);
     const int64_t cpu = clock_cpu_ns();
     assert_ok(bus_poll(consumer, 0, 0, 400, &batch, &err));
-    assert_true(clock_cpu_ns() - cpu < 100 * 1000000);
+    assert_true(clock_cpu_ns() - cpu < INT64_C(100000000));
     bus_consumer_close(&consumer);
 }
 

@@ -1,7 +1,7 @@
 /* test_bus_group.c: consumer groups, retention and transactions of the event log. */
 #include "bus_fixture.h"
 
-enum { SECOND = 1000000 };
+static const int64_t second_us = 1000000;
 
 /* ---- members ---- */
 
@@ -218,7 +218,7 @@ static void test_polls_and_commits_renew_the_lease(void **state)
     struct bus_consumer *both[] = {a, b};
     settle(both, 2);
     for (int i = 0; i < 6; i++) {
-        clock_fix(now += 4 * SECOND);
+        clock_fix(now += 4 * second_us);
         (void)poll_now(a, 0);
         assert_ok(bus_commit(b, &err)); /* never polls */
     }
@@ -387,7 +387,7 @@ static void test_old_records_go_and_readers_are_told(void **state)
     struct fixture *fixture = *state;
     struct heard heard = {0};
     int64_t dropped;
-    const struct bus_topic_config config = {1, 100 * SECOND, 0};
+    const struct bus_topic_config config = {1, 100 * second_us, 0};
     assert_ok(bus_topic_create(fixture->bus, "t", &config, &err));
     append_at(fixture->bus, 0, 0, 10);
     append_at(fixture->bus, 50, 10, 10);
@@ -395,7 +395,7 @@ static void test_old_records_go_and_readers_are_told(void **state)
     assert_int_equal(poll_now(consumer, 4).count, 4);
     assert_ok(bus_retain(fixture->bus, clock_now_us(), &dropped, &err));
     assert_int_equal(dropped, 0);
-    assert_ok(bus_retain(fixture->bus, clock_now_us() + 60 * SECOND, &dropped, &err));
+    assert_ok(bus_retain(fixture->bus, clock_now_us() + 60 * second_us, &dropped, &err));
     assert_int_equal(dropped, 10);
     struct bus_partition extent = extent_of(fixture->bus, "t", 0);
     assert_int_equal(extent.start, 10);
@@ -407,7 +407,7 @@ static void test_old_records_go_and_readers_are_told(void **state)
     assert_int_equal(heard.lost_from, 4);
     assert_int_equal(heard.lost_next, 10);
 
-    assert_ok(bus_retain(fixture->bus, clock_now_us() + 1000 * SECOND, &dropped, &err));
+    assert_ok(bus_retain(fixture->bus, clock_now_us() + 1000 * second_us, &dropped, &err));
     assert_int_equal(dropped, 10);
     extent = extent_of(fixture->bus, "t", 0);
     assert_int_equal(extent.start, 20); /* offsets are never given again */
@@ -423,7 +423,7 @@ static void test_old_records_go_and_readers_are_told(void **state)
 static void test_appends_drop_what_is_too_old(void **state)
 {
     struct fixture *fixture = *state;
-    const struct bus_topic_config config = {1, 100 * SECOND, 0};
+    const struct bus_topic_config config = {1, 100 * second_us, 0};
     assert_ok(bus_topic_create(fixture->bus, "t", &config, &err));
     for (int i = 0; i < 20; i++) {
         append_at(fixture->bus, i * 20, i, 1);
@@ -461,13 +461,13 @@ static void test_batch_stays_readable_while_its_records_are_dropped(void **state
 {
     struct fixture *fixture = *state;
     int64_t dropped;
-    const struct bus_topic_config config = {1, SECOND, 0};
+    const struct bus_topic_config config = {1, second_us, 0};
     assert_ok(bus_topic_create(fixture->bus, "t", &config, &err));
     append_at(fixture->bus, 0, 0, 5000);
     struct bus_consumer *consumer = open_consumer(fixture->bus, NULL);
     assign_one(consumer, "t", 0, 0);
     struct bus_batch batch = poll_now(consumer, 0);
-    assert_ok(bus_retain(fixture->bus, clock_now_us() + 10 * SECOND, &dropped, &err));
+    assert_ok(bus_retain(fixture->bus, clock_now_us() + 10 * second_us, &dropped, &err));
     assert_int_equal(dropped, 5000);
     for (int i = 0; i < 20; i++) { /* would use the pages again */
         append_at(fixture->bus, 10 + i * 2, 100000, 5000);

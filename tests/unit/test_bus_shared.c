@@ -16,6 +16,7 @@
 #include "base/metrics.h"
 
 enum { WRITERS = 2, KEYS = 20, PER_KEY = 200, BATCH = 50, PARTITIONS = 8 };
+enum { FLUSHES = KEYS * PER_KEY / BATCH, ALL = WRITERS * KEYS * PER_KEY };
 
 /* How many records of each writer and key were seen; the next one must have this number. */
 struct tally {
@@ -43,16 +44,16 @@ static void write_records(struct bus *bus, const char *topic, int writer)
 /* False where the record is not the next of its key. */
 static bool count_record(struct tally *tally, const struct bus_record *record)
 {
-    int writer, key, key_writer, number;
-    char text[64];
-    snprintf(text, sizeof text, "%.*s %.*s", STR_FORMAT(record->key), STR_FORMAT(record->value));
-    if (sscanf(text, "%d-%d %d %d", &key_writer, &key, &writer, &number) != 4 ||
-        writer != key_writer || tally->next[writer][key] != number) {
-        fprintf(stderr, "partition %d offset %lld: %s, expected number %d\n", record->partition,
-                (long long)record->offset, text, tally->next[writer][key]);
+    struct str key = record->key, value = record->value;
+    int64_t key_writer, key_number, writer, number;
+    if (!str_to_int64(str_cut(&key, '-'), &key_writer) || !str_to_int64(key, &key_number) ||
+        !str_to_int64(str_cut(&value, ' '), &writer) || !str_to_int64(value, &number) ||
+        writer != key_writer || tally->next[writer][key_number] != number) {
+        fprintf(stderr, "partition %d offset %lld: key %.*s has %.*s\n", record->partition,
+                (long long)record->offset, STR_FORMAT(record->key), STR_FORMAT(record->value));
         return false;
     }
-    tally->next[writer][key]++;
+    tally->next[writer][key_number]++;
     tally->total++;
     return true;
 }
@@ -100,7 +101,7 @@ static void *write_job(void *argument)
 static void *read_job(void *argument)
 {
     struct job *job = argument;
-    job->good = read_all(job->bus, "t", 2 * WRITERS * KEYS * PER_KEY);
+    job->good = read_all(job->bus, "t", 2 * ALL);
     return NULL;
 }
 
@@ -122,8 +123,7 @@ static void test_threads_share_a_bus_and_its_commits(void **state)
         assert_true(jobs[i].good);
     }
     /* Fewer than the flushes that were asked for. */
-    assert_true(metrics_get(METRIC_LOG_COMMIT_SECONDS, NULL) - commits <
-                WRITING * (KEYS * PER_KEY / BATCH));
+    assert_true(metrics_get(METRIC_LOG_COMMIT_SECONDS, NULL) - commits < (double)WRITING * FLUSHES);
 }
 
 static void *flush_fenced(void *argument)
@@ -197,7 +197,7 @@ static bool write_work(struct bus *bus, int number)
 static bool read_work(struct bus *bus, int number)
 {
     (void)number;
-    return read_all(bus, "t", WRITERS * KEYS * PER_KEY);
+    return read_all(bus, "t", ALL);
 }
 
 static void test_two_writing_and_three_reading_processes(void **state)
@@ -213,7 +213,7 @@ static void test_two_writing_and_three_reading_processes(void **state)
         join_child(children[i]);
     }
     fixture->bus = open_log(fixture->folder);
-    assert_true(read_all(fixture->bus, "t", WRITERS * KEYS * PER_KEY));
+    assert_true(read_all(fixture->bus, "t", ALL));
 }
 
 static bool whole_copy_is_there(struct bus *bus)
@@ -222,7 +222,7 @@ static bool whole_copy_is_there(struct bus *bus)
     for (int p = 0; p < PARTITIONS; p++) {
         total += extent_of(bus, "out", p).end;
     }
-    return total >= WRITERS * KEYS * PER_KEY;
+    return total >= ALL;
 }
 
 /* Puts what is still to be copied into the producer; a transaction copies and moves the place. */
@@ -279,7 +279,7 @@ static void test_group_of_processes_copies_each_record_once_though_one_is_killed
     }
     fixture->bus = open_log(fixture->folder);
     int64_t copied = 0;
-    while (copied < WRITERS * KEYS * PER_KEY / 4) { /* kill it in the middle of the work */
+    while (copied < ALL / 4) { /* kill it in the middle of the work */
         usleep(1000);
         copied = 0;
         for (int p = 0; p < PARTITIONS; p++) {
@@ -294,7 +294,7 @@ static void test_group_of_processes_copies_each_record_once_though_one_is_killed
     }
     join_child(members[0]);
     join_child(members[2]);
-    assert_true(read_all(fixture->bus, "out", WRITERS * KEYS * PER_KEY));
+    assert_true(read_all(fixture->bus, "out", ALL));
 }
 
 /* Appends batches of which each is whole or not there, until it is killed. */
@@ -322,10 +322,10 @@ static void test_writer_that_is_killed_leaves_whole_commits_and_no_lock(void **s
         kill(child, SIGKILL);
         waitpid(child, NULL, 0);
         fixture->bus = open_log(fixture->folder);
-        const int64_t end = extent_of(fixture->bus, "t", 0).end;
+        const int end = (int)extent_of(fixture->bus, "t", 0).end;
         assert_int_equal(end % 2, 0);
         struct bus_consumer *consumer = open_consumer(fixture->bus, NULL);
-        assign_one(consumer, "t", 0, next * 2);
+        assign_one(consumer, "t", 0, (int64_t)next * 2);
         for (; next * 2 < end; next++) {
             assert_int_equal(number_of(&poll_now(consumer, 1).records[0]), next);
             assert_int_equal(number_of(&poll_now(consumer, 1).records[0]), next);
