@@ -165,6 +165,38 @@ def test_changed_file_begins_at_the_front(kol, tmp_path):
     assert records(kol) == left + 60000
 
 
+@pytest.fixture
+def two_files(kol, tmp_path):
+    """Two files, of 500 and 60,000 events, whose import was stopped in the second one."""
+    one, two = tmp_path / "one.jsonl", tmp_path / "two.jsonl"
+    write_events(one, 500)
+    write_events(two, 60000)
+    kol("log", "create", TOPIC)
+    running = kol.start("import", "events", one, two, "--import-batch", "4096")
+    wait_until(lambda: records(kol) > 500, "events of the second file")
+    running.signal(signal.SIGINT)
+    assert running.wait().status == 130
+    return one, two
+
+
+def test_file_that_an_interrupted_command_had_finished_is_not_read_again(kol, two_files):
+    one, two = two_files
+    result = kol("import", "events", one, two, "--format", "json")
+    assert f"{one}: was read to its end before" in result.errors
+    assert [row["events"] for row in result.json()] == [500, 60000]
+    assert records(kol) == 60500
+    assert "before" not in kol("import", "events", one).errors
+    assert records(kol) == 61000
+
+
+def test_finished_file_of_an_interrupted_command_is_new_to_another_one(kol, two_files):
+    one, _ = two_files
+    left = records(kol)
+    (row,) = kol("import", "events", one, "--format", "json").json()
+    assert row["events"] == 500
+    assert records(kol) == left + 500
+
+
 def test_finished_import_leaves_no_position_behind(kol, tmp_path):
     path = tmp_path / "events.jsonl"
     write_events(path, 1000)

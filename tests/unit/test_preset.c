@@ -213,11 +213,13 @@ static void test_first_rule_whose_condition_holds_is_taken(void **state)
     static const char rules[] =
         "[{\"constant\":\"image\",\"when\":{\"column\":\"x\",\"contains\":\"/photo/\"}},"
         "{\"constant\":\"none\",\"when\":{\"column\":\"x\",\"not_empty\":false}},"
-        "{\"column\":\"x\",\"when\":{\"column\":\"x\",\"equals\":\"short\"}}]";
+        "{\"column\":\"x\",\"when\":{\"column\":\"x\",\"equals\":\"short\"}},"
+        "{\"constant\":\"never\",\"when\":{\"column\":\"x\",\"contains\":\"o\"}},"
+        "{\"constant\":\"last\"}]";
     assert_string_equal(value_of(rules, "category", "a/photo/1"), "\"image\"");
     assert_string_equal(value_of(rules, "category", ""), "\"none\"");
     assert_string_equal(value_of(rules, "category", "short"), "\"short\"");
-    assert_string_equal(value_of(rules, "category", "other"), "");
+    assert_string_equal(value_of(rules, "category", "else"), "\"last\"");
 }
 
 static void test_what_is_wrong_is_named_with_its_place(void **state)
