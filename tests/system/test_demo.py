@@ -183,7 +183,7 @@ def kill_and_repeat(kol, tmp_path, kols, kills, seed):
 
 
 def test_kill_9_and_the_same_command_again_leave_the_same_log(kol, tmp_path):
-    kill_and_repeat(kol, tmp_path, kols=2500, kills=6, seed=11)
+    kill_and_repeat(kol, tmp_path, kols=2500, kills=12, seed=11)
 
 
 @pytest.mark.long
