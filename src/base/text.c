@@ -117,6 +117,11 @@ static inline bool is_ascii_block(const char *at)
     return _mm_movemask_epi8(load_block(at)) == 0;
 }
 
+static inline bool is_ascii_pair(const char *at)
+{
+    return _mm_movemask_epi8(_mm_or_si128(load_block(at), load_block(at + BLOCK))) == 0;
+}
+
 bool text_is_utf8(struct str text)
 {
     if (text.len < BLOCK + BEFORE) {
@@ -130,6 +135,9 @@ bool text_is_utf8(struct str text)
         return false;
     }
     for (at += BLOCK; end - at >= BLOCK; at += BLOCK) {
+        while (ascii && end - at >= 3 * BLOCK && is_ascii_pair(at)) {
+            at += 2 * BLOCK;
+        }
         if (!is_ascii_block(at)) {
             ascii = false;
             if (!is_right_block(at)) {

@@ -294,8 +294,8 @@ static enum kol_status set_tag_array(struct slot *slot, const struct json_token 
     *tags =
         (struct str_list){arena_alloc(slot->arena, (size_t)array->value * sizeof(struct str)), 0};
     slot->known = true;
-    for (const char *at = array->ptr; json_next_item(array, &at, &item);) {
-        if (item.kind != JSON_STRING) {
+    for (const char *at = array->ptr; json_next_string(array, &at, &item);) {
+        if (item.kind != TOKEN_STRING) {
             return kol_fail(err, KOL_INVALID, "%s: expected an array of strings, got %s in it",
                             slot->name, json_kind_text(&item));
         }
@@ -323,10 +323,10 @@ static enum kol_status set_by_text(struct slot *slot, struct str text, struct ko
 static enum kol_status set_int_token(struct slot *slot, const struct json_token *token,
                                      struct kol_error *err)
 {
-    if (token->kind == JSON_INTEGER && token->len <= JSON_EXACT_BYTES) {
+    if (token->kind == TOKEN_INTEGER && token->len <= JSON_EXACT_BYTES) {
         return set_int(slot, token->value, err);
     }
-    if (token->kind != JSON_INTEGER && token->kind != JSON_REAL) {
+    if (token->kind != TOKEN_INTEGER && token->kind != TOKEN_REAL) {
         return wrong_type(slot, token, err);
     }
     return set_int_text(slot, (struct str){token->ptr, token->len}, err);
@@ -335,7 +335,7 @@ static enum kol_status set_int_token(struct slot *slot, const struct json_token 
 static enum kol_status set_real_token(struct slot *slot, const struct json_token *token,
                                       struct kol_error *err)
 {
-    if (token->kind != JSON_INTEGER && token->kind != JSON_REAL) {
+    if (token->kind != TOKEN_INTEGER && token->kind != TOKEN_REAL) {
         return wrong_type(slot, token, err);
     }
     return set_real_text(slot, (struct str){token->ptr, token->len}, err);
@@ -344,10 +344,10 @@ static enum kol_status set_real_token(struct slot *slot, const struct json_token
 static enum kol_status set_bool_token(struct slot *slot, const struct json_token *token,
                                       struct kol_error *err)
 {
-    if (token->kind != JSON_TRUE && token->kind != JSON_FALSE) {
+    if (token->kind != TOKEN_TRUE && token->kind != TOKEN_FALSE) {
         return wrong_type(slot, token, err);
     }
-    *(bool *)slot->value = token->kind == JSON_TRUE;
+    *(bool *)slot->value = token->kind == TOKEN_TRUE;
     slot->known = true;
     return KOL_OK;
 }
@@ -366,13 +366,13 @@ enum kol_status slot_set_token(struct slot *slot, const struct json_token *token
     if (kind == FIELD_BOOL) {
         return set_bool_token(slot, token, err);
     }
-    if (token->kind == JSON_STRING) {
+    if (token->kind == TOKEN_STRING) {
         return set_by_text(slot, json_text(token, slot->arena), err);
     }
-    if (token->kind == JSON_INTEGER && (kind == FIELD_ID || kind == FIELD_COUNT)) {
+    if (token->kind == TOKEN_INTEGER && (kind == FIELD_ID || kind == FIELD_COUNT)) {
         return set_text(slot, (struct str){token->ptr, token->len}, err);
     }
-    if (token->kind == JSON_ARRAY && kind == FIELD_TAGS) {
+    if (token->kind == TOKEN_ARRAY && kind == FIELD_TAGS) {
         return set_tag_array(slot, token, err);
     }
     return wrong_type(slot, token, err);

@@ -134,7 +134,7 @@ static struct str read_text(struct dead_reader *reader, enum dead_key key)
     if (!json_given(reader->object, key)) {
         return (struct str){NULL, 0};
     }
-    if (token->kind != JSON_STRING) {
+    if (token->kind != TOKEN_STRING) {
         refuse(reader, key, "expected a string");
         return (struct str){NULL, 0};
     }
@@ -149,7 +149,7 @@ static int64_t read_number(struct dead_reader *reader, enum dead_key key, int64_
     if (!json_given(reader->object, key)) {
         return absent;
     }
-    if (token->kind != JSON_INTEGER ||
+    if (token->kind != TOKEN_INTEGER ||
         !str_to_int64((struct str){token->ptr, token->len}, &value) || value < 0 || value > max) {
         refuse(reader, key, "expected an integer, 0 or more");
         return absent;

@@ -30,10 +30,10 @@ static inline bool store_choice(const struct plan_choices *choices, const struct
                                 const char *end, int *value)
 {
     uint64_t words[2];
-    if (token->kind != JSON_STRING || end - token->ptr < 16 ||
-        json_short_key(token->ptr, words) < 0) {
+    if (token->kind != TOKEN_STRING || token->escaped || token->len >= 16 || end - token->ptr < 16) {
         return false;
     }
+    json_words16(token->ptr, token->len, words);
     for (size_t i = 0; i < choices->count; i++) {
         if (choices->words[i][0] == words[0] && choices->words[i][1] == words[1]) {
             *value = (int)i;
@@ -59,23 +59,23 @@ static inline bool store_plain(const struct decoder *decoder, const struct plan_
         /* fall through */
     case FIELD_TEXT:
     case FIELD_COUNT:
-        if (token->kind != JSON_STRING || token->escaped || token->len > field->max_bytes) {
+        if (token->kind != TOKEN_STRING || token->escaped || token->len > field->max_bytes) {
             return false;
         }
         *(struct str *)value = (struct str){token->ptr, token->len};
         return true;
     case FIELD_INT:
-        if (token->kind != JSON_INTEGER || token->len > JSON_EXACT_BYTES ||
+        if (token->kind != TOKEN_INTEGER || token->len > JSON_EXACT_BYTES ||
             token->value < field->min || token->value > field->max) {
             return false;
         }
         *(int64_t *)value = token->value;
         return true;
     case FIELD_BOOL:
-        *(bool *)value = token->kind == JSON_TRUE;
-        return token->kind == JSON_TRUE || token->kind == JSON_FALSE;
+        *(bool *)value = token->kind == TOKEN_TRUE;
+        return token->kind == TOKEN_TRUE || token->kind == TOKEN_FALSE;
     case FIELD_TIME:
-        return token->kind == JSON_STRING && !token->escaped &&
+        return token->kind == TOKEN_STRING && !token->escaped &&
                slot_read_time((struct str){token->ptr, token->len}, value);
     case FIELD_CHOICE:
         return store_choice(&decoder->plan->choices[field->choices], token, decoder->end, value);

@@ -35,11 +35,18 @@ static inline uint64_t json_low_bytes(uint64_t word, unsigned len)
  * controls); JSON_STEP bytes are looked at, JSON_BITS bits of the mask stand for each. Only the
  * lowest set bit is exact.
  *
- * json_short_key(): the length of the key at `at` if it is plain, ends within 16 bytes and is
- * behind an opening quote, with its bytes in `words`, zeros behind them; else -1. Reads 16 bytes.
+ * json_words16(): the first `len` of the sixteen bytes at `at` as two words, zeros behind them.
+ *
+ * json_short_key(): the length of the key at `at`, which is behind an opening quote, if it is plain
+ * and ends within sixteen bytes, with its words; else -1. Reads sixteen bytes.
  */
 #ifdef __SSE2__
 enum { JSON_STEP = 16, JSON_BITS = 1 };
+
+static inline __m128i json_load128(const char *at)
+{
+    return _mm_loadu_si128((const __m128i *)(const void *)at);
+}
 
 static inline unsigned json_special_of(__m128i bytes)
 {
@@ -51,25 +58,33 @@ static inline unsigned json_special_of(__m128i bytes)
 
 static inline uint64_t json_special(const char *at)
 {
-    return json_special_of(_mm_loadu_si128((const __m128i *)(const void *)at));
+    return json_special_of(json_load128(at));
+}
+
+static inline void json_words_of(__m128i bytes, size_t len, uint64_t words[2])
+{
+    /* The sixteen bytes of it from 16 - n on are n bytes of ones and zeros behind them. */
+    static const char masks[32] = {-1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1};
+    bytes = _mm_and_si128(bytes, json_load128(masks + 16 - len));
+    words[0] = (uint64_t)_mm_cvtsi128_si64(bytes);
+    words[1] = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(bytes, bytes));
+}
+
+static inline void json_words16(const char *at, size_t len, uint64_t words[2])
+{
+    json_words_of(json_load128(at), len, words);
 }
 
 static inline int json_short_key(const char *at, uint64_t words[2])
 {
-    /* Sixteen bytes of it from 16 - n on are n bytes of ones and zeros behind them. */
-    static const uint8_t masks[32] = {255, 255, 255, 255, 255, 255, 255, 255,
-                                      255, 255, 255, 255, 255, 255, 255, 255};
-    __m128i bytes = _mm_loadu_si128((const __m128i *)(const void *)at);
+    __m128i bytes = json_load128(at);
     unsigned special = json_special_of(bytes);
-    int len = special ? __builtin_ctz(special) : 0;
-    if (!special || at[len] != '"') {
+    if (!special) {
         return -1;
     }
-    bytes =
-        _mm_and_si128(bytes, _mm_loadu_si128((const __m128i *)(const void *)(masks + 16 - len)));
-    words[0] = (uint64_t)_mm_cvtsi128_si64(bytes);
-    words[1] = (uint64_t)_mm_cvtsi128_si64(_mm_unpackhi_epi64(bytes, bytes));
-    return len;
+    int len = __builtin_ctz(special);
+    json_words_of(bytes, (size_t)len, words);
+    return at[len] == '"' ? len : -1;
 }
 #else
 enum { JSON_STEP = 8, JSON_BITS = 8 };
@@ -82,17 +97,21 @@ static inline uint64_t json_special(const char *at)
     return (hits | ((word - ones * 0x20) & ~word)) & ones * 0x80;
 }
 
+static inline void json_words16(const char *at, size_t len, uint64_t words[2])
+{
+    words[0] = json_low_bytes(json_load64(at), len < 8 ? (unsigned)len : 8);
+    words[1] = len > 8 ? json_low_bytes(json_load64(at + 8), (unsigned)len - 8) : 0;
+}
+
 static inline int json_short_key(const char *at, uint64_t words[2])
 {
     uint64_t first = json_special(at), second = json_special(at + 8);
-    unsigned len = first ? (unsigned)__builtin_ctzll(first) / 8
-                         : 8 + (second ? (unsigned)__builtin_ctzll(second) / 8 : 8);
-    if (len == 16 || at[len] != '"') {
+    if (!(first | second)) {
         return -1;
     }
-    words[0] = json_low_bytes(json_load64(at), len);
-    words[1] = len > 8 ? json_low_bytes(json_load64(at + 8), len - 8) : 0;
-    return (int)len;
+    int len = first ? __builtin_ctzll(first) / 8 : 8 + __builtin_ctzll(second) / 8;
+    json_words16(at, (size_t)len, words);
+    return at[len] == '"' ? len : -1;
 }
 #endif
 

@@ -16,29 +16,29 @@
 #include "base/error.h"
 #include "base/str.h"
 
-enum json_kind {
-    JSON_NULL,
-    JSON_TRUE,
-    JSON_FALSE,
-    JSON_INTEGER, /* a number without fraction and exponent */
-    JSON_REAL,    /* any other number */
-    JSON_STRING,
-    JSON_ARRAY,
-    JSON_OBJECT,
+enum token_kind {
+    TOKEN_NULL,
+    TOKEN_TRUE,
+    TOKEN_FALSE,
+    TOKEN_INTEGER, /* a number without fraction and exponent */
+    TOKEN_REAL,    /* any other number */
+    TOKEN_STRING,
+    TOKEN_ARRAY,
+    TOKEN_OBJECT,
 };
 
 /* A value as it stands in the text. */
 struct json_token {
     const char *ptr; /* its first byte; of a string, the byte behind the quote */
     uint32_t len;    /* bytes, without the quotes of a string */
-    uint8_t kind;    /* enum json_kind */
+    uint8_t kind;    /* enum token_kind */
     bool escaped;    /* a string with escapes in it */
-    int64_t value;   /* of a JSON_INTEGER of at most JSON_EXACT_BYTES bytes; items of an array */
+    int64_t value;   /* of a TOKEN_INTEGER of at most JSON_EXACT_BYTES bytes; items of an array */
 };
 
 enum {
     JSON_NAMES_MAX = 128,
-    JSON_NAME_BYTES = 24,  /* of the longest name */
+    JSON_NAME_BYTES = 23,  /* of the longest name */
     JSON_EXACT_BYTES = 18, /* digits and sign of an integer that token.value surely holds */
     JSON_SLOTS = 512,
 };
@@ -53,6 +53,10 @@ struct json_names {
     uint64_t multiplier[3];
     uint8_t slots[JSON_SLOTS];             /* id; JSON_NAMES_MAX where there is no name */
     uint64_t words[JSON_NAMES_MAX + 1][3]; /* those of JSON_NAMES_MAX are of no name */
+    struct json_key {
+        uint64_t words[3], masks[3]; /* the name and its closing quote, and which bytes those are */
+        uint32_t len;                /* of the name and both quotes */
+    } keys[JSON_NAMES_MAX + 1];      /* those of unknown ids are like no key */
     char texts[JSON_NAMES_MAX][JSON_NAME_BYTES + 1];
 };
 
@@ -85,8 +89,11 @@ enum kol_status json_scan_object(struct str json, const struct json_names *names
 /* The text of a string token: a view of the input, or of `arena` where there are escapes. */
 struct str json_text(const struct json_token *token, struct arena *arena);
 
-/* Steps through an array: `*at` starts as array->ptr. False behind the last item. */
-bool json_next_item(const struct json_token *array, const char **at, struct json_token *item);
+/*
+ * Steps through an array of strings: `*at` starts as array->ptr. False behind the last item. An
+ * item of another kind has its kind set and no more, and ends the walk.
+ */
+bool json_next_string(const struct json_token *array, const char **at, struct json_token *item);
 
 /* "a string", "an integer": for reasons. */
 const char *json_kind_text(const struct json_token *token);
