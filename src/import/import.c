@@ -33,7 +33,7 @@ enum {
 struct import {
     const struct import_options *options;
     struct overrides overrides;
-    char (*names)[POSITION_NAME]; /* of the files' positions; "" for stdin */
+    char (*names)[POSITION_NAME]; /* of the files' positions; "" for a pipe */
     char command[33];             /* names this set of files: see position.h */
     size_t next_file;
 
@@ -45,7 +45,7 @@ struct import {
 
     /* The file that is being read. */
     const char *path; /* as messages name it */
-    const char *name; /* of its position; NULL for stdin */
+    const char *name; /* of its position; NULL for a pipe */
     struct source *source;
     struct window window;
     struct lines lines;
@@ -71,7 +71,8 @@ static enum kol_status name_positions(struct import *import, struct kol_error *e
             status = position_name(options->preset, file, options->set, import->names[i], err);
         }
         for (size_t j = 0; status == KOL_OK && j < i; j++) {
-            if (strcmp(import->names[i], import->names[j]) == 0) {
+            bool same_file = import->names[i][0] && !strcmp(import->names[i], import->names[j]);
+            if (same_file || strcmp(file, options->files[j]) == 0) {
                 status = kol_fail(err, KOL_USAGE, "%s is named twice", file);
             }
         }
@@ -404,11 +405,10 @@ static enum kol_status open_file(struct import *import, const char *file, struct
 
 static enum kol_status stopped(const struct import *import, struct kol_error *err)
 {
-    return kol_fail(err, KOL_INTERRUPTED,
-                    "%s: stopped after %lld records, which are in the log; %s", import->path,
-                    (long long)import->durable.counts.records,
-                    import->name ? "the same command goes on behind them"
-                                 : "what comes from stdin cannot be gone on with");
+    return kol_fail(
+        err, KOL_INTERRUPTED, "%s: stopped after %lld records, which are in the log; %s",
+        import->path, (long long)import->durable.counts.records,
+        import->name ? "the same command goes on behind them" : "in a pipe nobody can go on");
 }
 
 /* Reads to the end of the file. */

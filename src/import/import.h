@@ -3,7 +3,7 @@
  *
  * An import that was killed, interrupted or stopped by a full disk goes on exactly where its last
  * commit ended when the same files are imported again with the same preset: nothing is lost and
- * nothing comes twice. What comes from stdin has no position.
+ * nothing comes twice. What comes through a pipe has no position.
  */
 #ifndef IMPORT_IMPORT_H
 #define IMPORT_IMPORT_H

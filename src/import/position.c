@@ -15,9 +15,15 @@ enum kol_status position_name(const struct preset *preset, const char *path, con
                               char out[POSITION_NAME], struct kol_error *err)
 {
     struct stat info;
+    out[0] = '\0';
+    if (stat(path, &info) != 0) {
+        return kol_fail_errno(err, errno, "cannot read %s", path);
+    }
+    if (!S_ISREG(info.st_mode)) {
+        return KOL_OK;
+    }
     char *real = realpath(path, NULL);
-    if (!real || stat(real, &info) != 0) {
-        free(real);
+    if (!real) {
         return kol_fail_errno(err, errno, "cannot read %s", path);
     }
     struct buf text = {0};

@@ -36,7 +36,8 @@ struct position {
     char command[33]; /* done by which command: another one imports the file again */
 };
 
-/* The mark's name. KOL_NOT_FOUND or KOL_IO where the file cannot be looked at. */
+/* The mark's name; empty for a pipe, in which nobody can go on. KOL_NOT_FOUND or KOL_IO where the
+ * file cannot be looked at. */
 enum kol_status position_name(const struct preset *preset, const char *path, const char *set,
                               char out[POSITION_NAME], struct kol_error *err) KOL_CHECKED;
 

@@ -159,6 +159,15 @@ def test_quiet_stdin_is_made_durable_without_waiting_for_more(kol, data):
     assert set(by_name(kol)) == {"early", "late"}
 
 
+def test_named_pipe_is_read_like_stdin(kol, tmp_path):
+    """What `kol import events <(crawler)` gives the program."""
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    running = kol.start("import", "events", pipe, "--format", "json")
+    pipe.write_bytes(lines(event("a"), event("b")))
+    assert report(running.wait())["events"] == 2
+
+
 def test_several_files_in_one_command(kol, preset, tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.csv").write_text(HEADER + f"{name},1,x,{TIME}\n")
