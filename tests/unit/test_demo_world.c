@@ -422,7 +422,7 @@ static void test_bots_can_be_told_apart_well_but_not_perfectly(void **state)
         bots += usual->bots.items[i].positive;
     }
     double value = auc(&usual->bots), labelled = (double)usual->bots.count;
-    print_message("rank AUC of the simple score: %.4f of %.0f\n", value, labelled);
+    print_message("# rank AUC of the simple score: %.4f of %.0f\n", value, labelled);
     assert_true(value > 0.93 && value < 0.97);
     assert_true(fabs(labelled / (double)usual->profiles[PLATFORM_TWITTER] - 0.7) < 0.03);
     assert_true(fabs(bots / labelled - 0.30) < 0.03);
@@ -447,7 +447,7 @@ static void test_contents_never_lose_views_and_some_burst(void **state)
     assert_true(usual->repeats > 20000);
     assert_int_equal(usual->falls, 0);
     /* Three times as fast as between the two looks before: a saturating curve only slows down. */
-    print_message("%lld bursts in %lld second looks\n", (long long)usual->bursts,
+    print_message("# %lld bursts in %lld second looks\n", (long long)usual->bursts,
                   (long long)usual->repeats);
     assert_true(usual->bursts > 70);
 }
@@ -456,7 +456,7 @@ static void test_followers_move_slowly_and_jump_sometimes(void **state)
 {
     (void)state;
     double median = quantile(&usual->gains, 0.5), high = quantile(&usual->gains, 0.97);
-    print_message("best day of a KOL: median %+.4f, 97 in 100 below %+.4f\n", median, high);
+    print_message("# best day of a KOL: median %+.4f, 97 in 100 below %+.4f\n", median, high);
     assert_true(median > 0.0005 && median < 0.02);
     assert_true(high > 0.04);
 }
@@ -488,7 +488,7 @@ static void test_sales_follow_the_stated_rule_with_its_noise(void **state)
         usual->sales.items[i].positive = usual->sold.items[i] > quarter;
     }
     double value = auc(&usual->sales);
-    print_message("rank AUC of the rule of sales: %.4f of %zu\n", value, usual->sales.count);
+    print_message("# rank AUC of the rule of sales: %.4f of %zu\n", value, usual->sales.count);
     assert_true(value > 0.85 && value < 0.92);
     free(sorted.items);
 }
@@ -505,7 +505,7 @@ static void test_speed_of_forty_thousand_kols(void **state)
         events += w->events[i];
     }
     double seconds = (double)(clock_mono_ns() - started_ns) / 1e9;
-    print_message("40,000 KOLs: %lld events made, written, read in %.2f s\n", (long long)events,
+    print_message("# 40,000 KOLs: %lld events made, written, read in %.2f s\n", (long long)events,
                   seconds);
     assert_in_range(events, 420000, 500000);
     forget(w);
