@@ -76,6 +76,62 @@ static inline void refuse(const char *json, const char *wanted)
     refuse_bytes(str_of(json), wanted);
 }
 
+static inline void check_text(struct str text, const char *wanted)
+{
+    if (!str_is(text, wanted)) {
+        fail_msg("\"%.*s\", wanted \"%s\"", STR_FORMAT(text), wanted);
+    }
+}
+
+/* One more member of a profile, video or product; the name says which kinds it has. */
+static inline void accept_profile(const char *member)
+{
+    struct buf json = {0};
+    buf_printf(&json, PROFILE ",%s}", member);
+    accept_bytes(buf_str(&json));
+    buf_free(&json);
+}
+
+static inline void refuse_profile(const char *member, const char *wanted)
+{
+    struct buf json = {0};
+    buf_printf(&json, PROFILE ",%s}", member);
+    refuse_bytes(buf_str(&json), wanted);
+    buf_free(&json);
+}
+
+static inline void accept_video(const char *member)
+{
+    struct buf json = {0};
+    buf_printf(&json, VIDEO ",%s}", member);
+    accept_bytes(buf_str(&json));
+    buf_free(&json);
+}
+
+static inline void refuse_video(const char *member, const char *wanted)
+{
+    struct buf json = {0};
+    buf_printf(&json, VIDEO ",%s}", member);
+    refuse_bytes(buf_str(&json), wanted);
+    buf_free(&json);
+}
+
+static inline void accept_product(const char *member)
+{
+    struct buf json = {0};
+    buf_printf(&json, PRODUCT ",%s}", member);
+    accept_bytes(buf_str(&json));
+    buf_free(&json);
+}
+
+static inline void refuse_product(const char *member, const char *wanted)
+{
+    struct buf json = {0};
+    buf_printf(&json, PRODUCT ",%s}", member);
+    refuse_bytes(buf_str(&json), wanted);
+    buf_free(&json);
+}
+
 static inline int teardown_events(void **state)
 {
     (void)state;
