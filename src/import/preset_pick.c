@@ -60,11 +60,11 @@ static void put_missing(struct buf *out, const struct preset_layout *layout,
 static enum kol_status fail_no_layout(const struct preset *preset, const struct str *header,
                                       size_t count, struct kol_error *err)
 {
-    const struct preset_layout *nearest = NULL;
-    size_t least = 0;
-    for (size_t i = 0; i < preset->layout_count; i++) {
+    const struct preset_layout *nearest = &preset->layouts[0];
+    size_t least = count_missing(nearest, header, count);
+    for (size_t i = 1; i < preset->layout_count; i++) {
         size_t missing = count_missing(&preset->layouts[i], header, count);
-        if (!nearest || missing < least) {
+        if (missing < least) {
             nearest = &preset->layouts[i];
             least = missing;
         }
@@ -84,6 +84,7 @@ enum kol_status preset_pick(const struct preset *preset, const struct str *heade
                             struct kol_error *err)
 {
     const struct preset_layout *found = NULL;
+    KOL_ASSERT(preset->layouts && header); /* the preset is of CSV */
     *places = NULL;
     for (size_t i = 0; i < preset->layout_count && !found; i++) {
         if (count_missing(&preset->layouts[i], header, count) == 0) {

@@ -142,7 +142,7 @@ static enum kol_status wait_for_input(struct source *source, struct kol_error *e
         if (ready > 0 && polled[0].revents) {
             break;
         }
-        if (ready == 0) {
+        if (ready == 0 && source->idle) {
             enum kol_status status = source->idle(source->idle_user, err);
             if (status != KOL_OK) {
                 return status;
