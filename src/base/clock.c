@@ -78,7 +78,7 @@ static inline int two_digits(const char *at, unsigned *wrong)
 {
     unsigned tens = (unsigned char)at[0] - (unsigned)'0';
     unsigned ones = (unsigned char)at[1] - (unsigned)'0';
-    *wrong |= (9 - tens) | (9 - ones);
+    *wrong |= tens | (9 - tens) | ones | (9 - ones);
     return (int)((tens * 10 + ones) & 0x7F);
 }
 

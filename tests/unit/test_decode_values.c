@@ -247,6 +247,7 @@ static void test_times_with_their_zone(void **state)
     check_no_time("2025-02-29T00:00:00Z");
     check_no_time("2025-13-01T00:00:00Z");
     check_no_time("2025-05-14T24:00:00Z");
+    check_no_time("2025-05-14T21:1':24Z");
     check_no_time("2025-05-14T21:17:24.Z");
     check_no_time("2025-05-14T21:17:24+0700");
     check_no_time(" 2025-05-14T21:17:24Z");
@@ -375,7 +376,8 @@ static void test_reasons_are_utf8_and_short_for_hostile_values(void **state)
         for (size_t i = 0; i < before; i++) {
             buf_putc(&json, 'x');
         }
-        buf_puts(&json, "\\u0000\\n\x7f\\\"ệ🦊\\ud83e\\udd8aệệệệệệệệệệệệệệệệệệ"
+        buf_puts(&json, "\\u0000\\n\x7f\\\"ệ🦊\\ud83e\\udd8aệệệệệệệệệệệệệệệệệ"
+                        "ệ"
                         "\""
                         "}");
         assert_int_equal(decode(buf_str(&json)), KOL_INVALID);
@@ -509,6 +511,27 @@ static void test_cells_of_times_choices_and_tags(void **state)
                 "platform: \"x\" is none of: tiktok twitter youtube instagram");
 }
 
+/* The neighbours of the digits in ASCII above all: a check by arithmetic may let them through. */
+static void test_every_digit_of_a_time_must_be_one(void **state)
+{
+    (void)state;
+    const char *good = "2025-05-14T21:17:24.5+07:00";
+    start_event(EVENT_VIDEO);
+    for (size_t at = 0; good[at]; at++) {
+        for (unsigned byte = 0; byte < 0x80 && strchr("0123456789", good[at]); byte++) {
+            char text[32];
+            strcpy(text, good);
+            text[at] = (char)byte;
+            bool digit = byte >= '0' && byte <= '9';
+            enum kol_status status = event_set_text(
+                &event, VIDEO_FIELD_posted_at, (struct str){text, strlen(good)}, &arena, &reason);
+            if (!digit && status == KOL_OK) {
+                fail_msg("byte %u at %zu of a time is accepted", byte, at);
+            }
+        }
+    }
+}
+
 static void start_good_event(void)
 {
     start_event(EVENT_PROFILE);
@@ -577,6 +600,7 @@ int main(void)
         cmocka_unit_test(test_cells_of_numbers),
         cmocka_unit_test(test_cells_of_booleans),
         cmocka_unit_test(test_cells_of_times_choices_and_tags),
+        cmocka_unit_test(test_every_digit_of_a_time_must_be_one),
         cmocka_unit_test(test_finish_fills_type_counts_and_id),
         cmocka_unit_test(test_finish_refuses_what_is_not_whole),
     };
