@@ -209,8 +209,8 @@ static int open_mdb(struct env *env, size_t map_bytes)
 /* Opens LMDB and the tables; where the address space is limited (ulimit -v), with a smaller map. */
 static enum kol_status open_whole(struct env *env, struct kol_error *err)
 {
-    int rc = env->read_only ? 0 : reserve_lock_file(env->path);
-    if (rc) {
+    int rc = reserve_lock_file(env->path);
+    if (rc && !(env->read_only && (rc == EROFS || rc == EACCES))) {
         return env_fail(env, rc, "open", err);
     }
     size_t map_bytes = env->map_bytes;

@@ -310,15 +310,18 @@ static void test_log_that_another_process_made_larger_is_read_on(void **state)
 
 /* ---- a disk that is full ---- */
 
+/* Takes `bytes` of the disk, or all that is left of it if that is less. */
 static void write_ballast(const char *folder, size_t bytes)
 {
-    char path[128];
+    char path[128], block[1024];
     snprintf(path, sizeof path, "%s/ballast", folder);
-    FILE *file = fopen(path, "w");
-    for (size_t i = 0; i < bytes; i++) {
-        assert_int_not_equal(fputc('b', file), EOF);
+    memset(block, 'b', sizeof block);
+    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND, 0644);
+    assert_true(fd >= 0);
+    while (bytes >= sizeof block && write(fd, block, sizeof block) == (ssize_t)sizeof block) {
+        bytes -= sizeof block;
     }
-    assert_int_equal(fclose(file), 0);
+    close(fd);
 }
 
 static void remove_ballast(const char *folder)
@@ -362,20 +365,37 @@ static void test_full_disk_is_an_error_and_the_log_goes_on_after_space_is_made(v
     remove_folder(folder);
 }
 
-static void test_disk_that_is_full_from_the_start_is_an_error(void **state)
+static void remove_lock_file(const char *folder)
+{
+    char path[128];
+    snprintf(path, sizeof path, "%s/lock.mdb", folder);
+    assert_int_equal(unlink(path), 0);
+}
+
+static void test_disk_without_room_for_the_lock_file_is_an_error(void **state)
 {
     (void)state;
     char folder[64];
     struct bus *bus;
     make_folder(folder);
-    if (mount("tmpfs", folder, "tmpfs", 0, "size=64k") != 0) {
+    if (mount("tmpfs", folder, "tmpfs", 0, "size=1m") != 0) {
         print_message("skipped: no tmpfs can be mounted here: %s\n", strerror(errno));
         remove_folder(folder);
         skip();
     }
-    write_ballast(folder, 60 << 10);
-    const struct bus_options options = {.path = folder};
-    assert_status(bus_open(&options, &bus, &err), KOL_NO_SPACE);
+    bus = open_log(folder);
+    append_numbers(bus, "t", 0, 0, 3);
+    bus_close(&bus);
+    remove_lock_file(folder);
+    write_ballast(folder, 1 << 20);
+    const struct bus_options writing = {.path = folder};
+    const struct bus_options reading = {.path = folder, .read_only = true};
+    assert_status(bus_open(&writing, &bus, &err), KOL_NO_SPACE);
+    assert_status(bus_open(&reading, &bus, &err), KOL_NO_SPACE);
+    remove_ballast(folder);
+    bus = open_log(folder);
+    assert_numbers(bus, 3);
+    bus_close(&bus);
     assert_int_equal(umount(folder), 0);
     remove_folder(folder);
 }
@@ -391,7 +411,7 @@ int main(void)
         with_log(test_retention_makes_room_in_a_full_map),
         with_log(test_log_that_another_process_made_larger_is_read_on),
         cmocka_unit_test(test_full_disk_is_an_error_and_the_log_goes_on_after_space_is_made),
-        cmocka_unit_test(test_disk_that_is_full_from_the_start_is_an_error),
+        cmocka_unit_test(test_disk_without_room_for_the_lock_file_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
