@@ -347,18 +347,19 @@ static inline unsigned look_up(const struct json_names *names, const uint64_t wo
 
 static char *unescape(const char *at, const char *end, char *to);
 
-/* A key with escapes, or so near the end that JSON_NAME_BYTES from its start on may not be read. */
+/* A key with escapes, or so near the end that KEY_WIDE bytes of it may not be read. */
 __attribute__((noinline)) static unsigned look_up_copy(const struct json_names *names,
                                                        const struct json_token *key)
 {
-    char copy[JSON_NAME_BYTES * 6] = {0}; /* an escape has up to 6 bytes for one */
-    if (key->len > sizeof copy) {
+    char copy[JSON_NAME_BYTES * 6 + 8]; /* an escape has up to 6 bytes for one */
+    if (key->len > JSON_NAME_BYTES * 6) {
         return JSON_NAMES_MAX;
     }
     size_t len = (size_t)(unescape(key->ptr, key->ptr + key->len, copy) - copy);
     if (len > JSON_NAME_BYTES || memchr(copy, '\0', len)) {
         return JSON_NAMES_MAX;
     }
+    memset(copy + len, 0, JSON_NAME_BYTES + 1 - len);
     uint64_t words[3] = {json_load64(copy), json_load64(copy + 8), json_load64(copy + 16)};
     return look_up(names, words);
 }
@@ -369,7 +370,7 @@ static inline unsigned look_up_key(const struct scan *scan, const struct json_na
     const char *at = key->ptr;
     size_t len = key->len;
     uint64_t words[3] = {0, 0, 0};
-    if (key->escaped || scan->end - at < JSON_NAME_BYTES) {
+    if (key->escaped || scan->end - at < KEY_WIDE) {
         return look_up_copy(names, key);
     }
     if (len > JSON_NAME_BYTES) {

@@ -233,12 +233,36 @@ static void test_content_names_agree_with_xxhash(void **state)
     buf_free(&name);
 }
 
+static void test_every_wrong_byte_of_a_time_is_seen(void **state)
+{
+    (void)state;
+    char text[] = "2025-05-14T21:17:24.5+07:00";
+    for (size_t i = 0; i < sizeof text - 1; i++) {
+        char right = text[i];
+        for (int c = 0; c < 256; c++) {
+            int64_t time_us;
+            text[i] = (char)c;
+            bool digit = right >= '0' && right <= '9' && c >= '0' && c <= '9';
+            bool other = (right == 'T' && (c == 't' || c == ' ')) || (right == '+' && c == '-') ||
+                         (right == '5' && text[i - 1] == '.' && c == 'Z');
+            bool parsed = clock_parse((struct str){text, sizeof text - 1}, &time_us);
+            if (c == right) {
+                assert_true(parsed);
+            } else if (!digit && !other) {
+                assert_false(parsed);
+            }
+        }
+        text[i] = right;
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_utf8_is_checked_by_the_tables_of_unicode),
         cmocka_unit_test(test_utf8_is_checked_alike_at_every_place_of_a_long_text),
         cmocka_unit_test(test_length_and_prefix_count_code_points),
+        cmocka_unit_test(test_every_wrong_byte_of_a_time_is_seen),
         cmocka_unit_test(test_json_strings_escape_only_what_they_must),
         cmocka_unit_test(test_base64_comes_back_and_garbage_is_refused),
         cmocka_unit_test(test_times_are_read_with_their_zone_and_refused_without),
