@@ -247,7 +247,10 @@ enum kol_status lmdb_topics(struct bus *base, struct bus_topic **out, size_t *co
     rc = rc ? rc : mdb_cursor_get(cursor, &key, &value, MDB_FIRST);
     while (rc == 0) {
         struct topic_row row;
-        KOL_ASSERT(value.mv_size >= sizeof row);
+        if (value.mv_size < sizeof row) {
+            rc = MDB_CORRUPTED;
+            break;
+        }
         memcpy(&row, value.mv_data, sizeof row);
         *out = mem_realloc(*out, (*count + 1) * sizeof **out);
         show_topic(&(*out)[(*count)++], (struct str){key.mv_data, key.mv_size}, &row);

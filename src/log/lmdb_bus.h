@@ -1,9 +1,9 @@
 /*
  * lmdb_bus.h: what the files of the LMDB back end share.
  *
- *   lmdb_env.c     the environment: opening, transactions, errors
+ *   lmdb.c         the front: opening, topics, partitions
+ *   lmdb_env.c     the environment: layout, transactions, errors
  *   lmdb_chunk.c   the bytes of a run of records
- *   lmdb_topic.c   topics and partitions
  *   lmdb_append.c  producers, the group commit, marks
  *   lmdb_retain.c  letting go of old records
  *   lmdb_read.c    consumers
@@ -71,7 +71,7 @@ struct lmdb_bus {
     bool leading;
 };
 
-/* A record's worth of a place: what a transaction commits for a consumer. */
+/* What a commit says for a consumer: its places, and by what right it holds them. */
 struct place_commit {
     char *group;
     uint64_t member; /* 0: not a member, places were assigned by hand */
@@ -100,7 +100,7 @@ struct commit_request {
 enum kol_status lmdb_commit(struct lmdb_bus *bus, struct commit_request *request,
                             struct kol_error *err) KOL_CHECKED;
 
-/* ---- topics and partitions (lmdb_topic.c) ---- */
+/* ---- topics and partitions (lmdb.c) ---- */
 
 /* The topic, or KOL_NOT_FOUND. */
 enum kol_status lmdb_topic_find(struct lmdb_bus *bus, const char *name, struct lmdb_topic **out,
@@ -130,7 +130,7 @@ enum kol_status lmdb_partition_write(struct lmdb_bus *bus, MDB_txn *txn, uint32_
 enum kol_status lmdb_check_partition(const struct lmdb_topic *topic, int32_t partition,
                                      struct kol_error *err) KOL_CHECKED;
 
-/* ---- chunks in the table (lmdb_retain.c, lmdb_read.c) ---- */
+/* ---- chunks in the table (lmdb_read.c, lmdb_retain.c) ---- */
 
 /* Positions `cursor` at the chunk that holds offset `want`, else at the first one behind it. False
  * in

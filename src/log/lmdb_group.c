@@ -661,5 +661,11 @@ enum kol_status lmdb_groups(struct bus *base, char (**out)[BUS_MAX_NAME + 1], si
         mdb_cursor_close(cursor);
     }
     env_abort(bus->env, &txn);
-    return rc == MDB_NOTFOUND ? KOL_OK : env_fail(bus->env, rc, "list the groups", err);
+    if (rc != MDB_NOTFOUND) {
+        free(*out);
+        *out = NULL;
+        *count = 0;
+        return env_fail(bus->env, rc, "list the groups", err);
+    }
+    return KOL_OK;
 }
