@@ -141,7 +141,8 @@ static void sum_up(struct times *times)
 {
     qsort(times->rounds, ROUNDS, sizeof times->rounds[0], compare_times);
     times->best = (double)times->rounds[0];
-    times->median = (double)times->rounds[ROUNDS / 2];
+    const size_t middle = ROUNDS / 2;
+    times->median = (double)times->rounds[middle];
 }
 
 static void print_row(const char *name, const struct times *times)

@@ -426,7 +426,7 @@ static void test_appends_drop_what_is_too_old(void **state)
     const struct bus_topic_config config = {1, 100 * second_us, 0};
     assert_ok(bus_topic_create(fixture->bus, "t", &config, &err));
     for (int i = 0; i < 20; i++) {
-        append_at(fixture->bus, i * 20, i, 1);
+        append_at(fixture->bus, INT64_C(20) * i, i, 1);
         assert_true(extent_of(fixture->bus, "t", 0).start >= i - 5);
     }
 }
