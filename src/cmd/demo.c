@@ -33,7 +33,7 @@ static enum kol_status read_end(const struct invocation *call, struct demo_log_o
         end_us = now_us;
     } else if (end && !clock_parse(str_of(end), &end_us)) {
         return kol_fail(err, KOL_USAGE,
-                        "--end %s: expected now or a time such as 2026-06-30T00:00:00Z", end);
+                        "--end %s: expected now or a time such as 2025-06-30T00:00:00Z", end);
     }
     if (end_us > now_us) {
         return kol_fail(err, KOL_USAGE,

@@ -18,8 +18,8 @@
 /* Rises with every change after which the same options give other bytes. */
 #define DEMO_VERSION 1
 
-/* Where the world ends unless it is told: 2026-06-30T00:00:00Z. */
-#define DEMO_END_US INT64_C(1782777600000000)
+/* Where the world ends unless it is told: 2025-06-30T00:00:00Z. */
+#define DEMO_END_US INT64_C(1751241600000000)
 
 enum { DEMO_MAX_DAYS = 3650, DEMO_MAX_KOLS = 10000000 };
 

@@ -49,7 +49,7 @@ def test_demo_reports_what_is_in_the_log_and_the_next_command(kol):
     assert tuple(told) == TOPICS and all(told.values())
     for topic, count in told.items():
         assert len(events(kol, topic)) == count
-    assert "300 KOLs" in result.errors and "2026-06-30T00:00:00Z" in result.errors
+    assert "300 KOLs" in result.errors and "2025-06-30T00:00:00Z" in result.errors
     hint = next(line for line in result.errors.splitlines() if "kol log tail" in line)
     command = hint.split("kol ", 1)[1].split(" --data ")[0].split()
     assert len(kol(*command).out.splitlines()) > 5
@@ -113,11 +113,11 @@ def test_a_world_that_cannot_be_is_wrong_usage_and_makes_nothing(kol, args, hint
 
 
 def test_a_clock_before_the_default_end_is_told_what_to_do(kol):
-    env = {"KOL_TEST_NOW": "2026-01-01T00:00:00Z"}
+    env = {"KOL_TEST_NOW": "2025-01-01T00:00:00Z"}
     assert "--end now" in kol("demo", "--kols", 5, env=env, status=2).errors
     kol("demo", "--kols", 5, "--end", "now", env=env)
     times = [event["event_time"] for event in events(kol, "kol.profiles.raw")]
-    assert times and "2025-12-02" <= min(times) and max(times) < "2026-01-01"
+    assert times and "2024-12-02" <= min(times) and max(times) < "2025-01-01"
 
 
 def start_and_wait_for_some(kol, *args, least=200):
