@@ -256,7 +256,8 @@ static const char *id_of_event(void)
 
 /* xxhash.xxh3_128_hexdigest() of Python's package, over the canonical bytes
  * {"event_time":"2025-05-14T21:17:24Z","event_type":"profile","platform":"tiktok",
- * "username":"an","bio":"Xin chào \"bạn\" 🦊","followers_count":4123456}, the two lines as one.
+ * "username":"an","bio":"Xin chào \"bạn\" 🦊","followers_count":4123456}, the two lines as
+ * one.
  */
 static const char vector_id[] = "73cd74dd7fd9866e211391f8825910b4";
 
