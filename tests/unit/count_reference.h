@@ -35,7 +35,7 @@ static inline bool count_matches(int form, const char *text)
     return regexec(&compiled[form], text, 0, NULL, 0) == 0;
 }
 
-/* Writes the text with each blank as '_', other white space as 'w', letters in lower case; false if
+/* Writes the text with each blank as '_', other white space as '~', letters in lower case; false if
  * it holds bytes that no count has. */
 static inline bool count_symbols(struct str text, char *out)
 {
@@ -48,7 +48,7 @@ static inline bool count_symbols(struct str text, char *out)
             *out++ = '_';
             i += 2;
         } else if (c == '\t' || c == '\n' || c == '\v' || c == '\f' || c == '\r') {
-            *out++ = 'w';
+            *out++ = '~';
         } else if (c == ' ') {
             *out++ = '_';
         } else if (c >= 'A' && c <= 'Z') {
@@ -65,9 +65,9 @@ static inline bool count_symbols(struct str text, char *out)
 
 static inline void count_strip(char *text)
 {
-    size_t front = strspn(text, "_w"), len = strlen(text + front);
+    size_t front = strspn(text, "_~"), len = strlen(text + front);
     memmove(text, text + front, len + 1);
-    while (len && (text[len - 1] == '_' || text[len - 1] == 'w')) {
+    while (len && (text[len - 1] == '_' || text[len - 1] == '~')) {
         text[--len] = '\0';
     }
 }
