@@ -176,8 +176,8 @@ static inline enum verdict reference_int(const struct field *field, const json_t
 {
     if (json_is_real(node)) {
         double real = json_real_value(node);
-        if (fabs(real) >= 0x1p53) {
-            return UNCLEAR;
+        if (real == 0 || fabs(real) >= 0x1p53) {
+            return UNCLEAR; /* 1e-400 is 0 in the tree, and great numbers lose their ends */
         }
         if (real != floor(real)) {
             return REFUSED;
