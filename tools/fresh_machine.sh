@@ -42,27 +42,41 @@ write_sources() {
     [ -z "$security" ] || echo "deb $security $suite-security main"
 }
 
-# What a login on that machine would have: the environment without this machine's, but for what
-# leads to the registries.
+# What of this machine's environment leads to the registries, as assignments.
+registry_settings() {
+    env | grep -iE '^([a-z]+_proxy|PIP_[A-Z_]+|npm_config_[a-z_]+|NODE_EXTRA_CA_CERTS)=|^SSL_CERT_[A-Z]+=|^[A-Z]+_CA_BUNDLE=' |
+        grep -v '^PIP_FIND_LINKS=' || :
+}
+
+# Runs a command as after a login on that machine: with nothing of this one's environment but
+# `settings`.
 enter() {
-    env | grep -iE '^([a-z]+_proxy|PIP_[A-Z_]+|npm_config_[a-z_]+|NODE_EXTRA_CA_CERTS|SSL_CERT_[A-Z]+|[A-Z]+_CA_BUNDLE)=' |
-        grep -v '^PIP_FIND_LINKS=' >"$work/env" || :
-    set -- chroot "$new" /bin/sh -c "cd /root/kol && $1"
+    set -- /bin/sh -c "cd /root/kol && $1"
     while read -r assignment; do
-        set -- "$assignment" "$@"
-    done <"$work/env"
+        [ -z "$assignment" ] || set -- "$assignment" "$@"
+    done <<END
+$settings
+END
     env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         TERM=dumb "$@" </dev/null
 }
 
-# Runs in the new namespaces: nobody else sees these mounts.
+# Runs in the new namespaces: nobody else sees these mounts. The new root takes the place of the old
+# one (a mere chroot would forbid what some tests do: namespaces of their own).
 inside() {
+    settings=$(registry_settings)
+    mount --bind "$new" "$new"
     mount -t proc proc "$new/proc"
     mount --rbind /dev "$new/dev"
     if [ -d "$root/../shared/data" ]; then
         mkdir -p "$new/root/shared/data"
         mount --bind -o ro "$root/../shared/data" "$new/root/shared/data"
     fi
+    mkdir "$new/old"
+    cd "$new"
+    pivot_root . old
+    cd /
+    umount -l /old
     failed=0
     for command; do
         say "fresh $suite: $command"
