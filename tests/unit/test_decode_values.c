@@ -376,7 +376,8 @@ static void test_reasons_are_utf8_and_short_for_hostile_values(void **state)
         for (size_t i = 0; i < before; i++) {
             buf_putc(&json, 'x');
         }
-        buf_puts(&json, "\\u0000\\n\x7f\\\"ệ🦊\\ud83e\\udd8aệệệệệệệệệệệệệệệệệ"
+        buf_puts(&json, "\\u0000\\n\x7f\\\"ệ🦊\\ud83e\\udd8aệệệệệệệệệệệệệệệệ"
+                        "ệ"
                         "ệ"
                         "\""
                         "}");
