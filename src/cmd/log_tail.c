@@ -5,12 +5,14 @@
  * appended first is printed. What is appended while that goes on is in order too, as far as one
  * round of looks can tell.
  */
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "base/signals.h"
 #include "cmd/log.h"
+#include "domain/event.h"
 
 enum {
     DEFAULT_LAST = 10,
@@ -283,6 +285,31 @@ static enum kol_status open_lanes(struct tail *tail, int64_t last, struct kol_er
     return KOL_OK;
 }
 
+/* Finds the topic. One of the program's own that nobody has written to yet is no error: KOL_END, or
+ * with --follow a wait until it is there. */
+static enum kol_status find_topic(struct tail *tail, struct kol_error *err)
+{
+    const char *name = tail->call->args[1];
+    enum topic known;
+    enum kol_status status = bus_topic_get(tail->bus, name, &tail->topic, err);
+    if (status != KOL_NOT_FOUND || !topic_find(str_of(name), &known)) {
+        return status;
+    }
+    while (tail->follow && status == KOL_NOT_FOUND && !signals_stop_asked()) {
+        struct pollfd stop = {.fd = signals_stop_fd(), .events = POLLIN};
+        (void)poll(&stop, 1, FOLLOW_MS); /* how it ends does not matter: all is looked at anew */
+        status = bus_topic_get(tail->bus, name, &tail->topic, err);
+    }
+    if (status == KOL_NOT_FOUND && tail->follow) {
+        return kol_fail(err, KOL_INTERRUPTED, "stopped");
+    }
+    if (status == KOL_NOT_FOUND) {
+        fprintf(stderr, "nothing has come to %s yet\n", name);
+        return KOL_END;
+    }
+    return status;
+}
+
 static enum kol_status run_tail(struct tail *tail, struct kol_error *err)
 {
     const struct invocation *call = tail->call;
@@ -292,7 +319,10 @@ static enum kol_status run_tail(struct tail *tail, struct kol_error *err)
     tail->left = limited ? flag_int(call, "limit") : INT64_MAX;
     /* Without a place, --limit says how many of the last ones. */
     const int64_t last = limited && !tail->follow ? tail->left : DEFAULT_LAST;
-    enum kol_status status = bus_topic_get(tail->bus, call->args[1], &tail->topic, err);
+    enum kol_status status = find_topic(tail, err);
+    if (status == KOL_END) {
+        return KOL_OK;
+    }
     status = status == KOL_OK ? open_lanes(tail, last, err) : status;
     if (status == KOL_OK && !flag_text(call, "from")) {
         status = keep_newest(tail, last, err);

@@ -288,3 +288,20 @@ def test_wrong_use_is_status_2(kol, args, hint):
 def test_looking_into_a_log_that_is_not_there_makes_none(kol, args):
     assert "no event log in" in kol("log", *args, status=1).errors
     assert not kol.data.exists()
+
+
+def test_a_topic_of_the_program_that_is_empty_still_is_no_error(kol):
+    kol("demo", "--kols", 3)
+    result = kol("log", "tail", "kol.dead", "--values")
+    assert result.out == b"" and "nothing has come to kol.dead yet" in result.errors
+    assert "does not exist" in kol("log", "tail", "kol.daed", status=1).errors
+
+
+def test_following_a_topic_that_is_not_there_yet_shows_its_first_record(kol):
+    kol("demo", "--kols", 3)
+    tail = kol.start("log", "tail", "kol.dead", "--values", "--follow", "--from", "start")
+    kol("import", "events", "-", stdin="broken\n")
+    seen = wait_until(lambda: tail.process.stdout.read1(), "the dead letter")
+    assert b'"bytes":"broken"' in seen
+    tail.signal(signal.SIGINT)
+    assert tail.wait().status == 130
