@@ -227,3 +227,9 @@ enum kol_status rows_end(struct rows **rows_at, struct kol_error *err)
     *rows_at = NULL;
     return failed ? kol_fail(err, KOL_IO, "the output could not be written") : KOL_OK;
 }
+
+enum kol_status rows_finish(struct rows **rows, enum kol_status status, struct kol_error *err)
+{
+    enum kol_status shown = rows_end(rows, status == KOL_OK ? err : NULL);
+    return status == KOL_OK ? shown : status;
+}

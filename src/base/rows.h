@@ -29,5 +29,9 @@ void rows_time(struct rows *rows, int64_t time_us);
 void rows_null(struct rows *rows);
 /* Writes what is held and frees. KOL_IO where stdout could not take it all. */
 enum kol_status rows_end(struct rows **rows, struct kol_error *err) KOL_CHECKED;
+/* The same behind work that may have failed with `status`, its reason in `err`: that failure wins
+ * over one of the output. */
+enum kol_status rows_finish(struct rows **rows, enum kol_status status,
+                            struct kol_error *err) KOL_CHECKED;
 
 #endif

@@ -39,12 +39,10 @@ static void put_preset(const struct preset *preset, const char *origin, void *us
 static enum kol_status list_presets(const struct invocation *call, struct kol_error *err)
 {
     static const char *const names[] = {"preset", "format", "events", "origin", "help"};
-    struct kol_error why = {0};
     struct rows *rows = rows_begin(stdout, call->format, names, ARRAY_LEN(names));
-    enum kol_status listed =
-        preset_list(config_text(call->config, OPTION_IMPORT_PRESETS), put_preset, rows, &why);
-    enum kol_status status = rows_end(&rows, err);
-    return listed != KOL_OK ? kol_fail(err, listed, "%s", why.message) : status;
+    enum kol_status status =
+        preset_list(config_text(call->config, OPTION_IMPORT_PRESETS), put_preset, rows, err);
+    return rows_finish(&rows, status, err);
 }
 
 /* ---- the report ---- */

@@ -105,11 +105,7 @@ static enum kol_status log_topics(const struct invocation *call, struct kol_erro
         status = detail ? put_partitions(bus, &topics[i], flag_int(call, "partition"), rows, err)
                         : put_topic(bus, &topics[i], rows, err);
     }
-    struct kol_error end_err;
-    enum kol_status end_status = rows_end(&rows, &end_err);
-    if (status == KOL_OK && end_status != KOL_OK) {
-        status = kol_fail(err, end_status, "%s", end_err.message);
-    }
+    status = rows_finish(&rows, status, err);
     free(topics);
     bus_close(&bus);
     return status;
@@ -154,11 +150,7 @@ static enum kol_status log_groups(const struct invocation *call, struct kol_erro
             status = put_group(bus, groups[g], &topics[t], rows, err);
         }
     }
-    struct kol_error end_err;
-    enum kol_status end_status = rows_end(&rows, &end_err);
-    if (status == KOL_OK && end_status != KOL_OK) {
-        status = kol_fail(err, end_status, "%s", end_err.message);
-    }
+    status = rows_finish(&rows, status, err);
     free(groups);
     free(topics);
     bus_close(&bus);
