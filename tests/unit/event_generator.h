@@ -82,9 +82,9 @@ static inline void put_piece(struct buf *out)
         "the words of a caption that goes on for a while",
     };
     static const char *const wrong[] = {
-        "\\x",      "\\u12g4", "\\ud800", "\\udc00x", "\\ud83d\\u0041",
-        "\x01",     "\n",      "\xff",    "\xc3",     "\xed\xa0\x80",
-        "\xc0\x80", "\\",      "\""};
+        "\\x",  "\\u12g4", "\\ud800", "\\udc00x", "\\udc00\\udc00", "\\ud83d\\u0041",
+        "\x01", "\n",      "\xff",    "\xc3",     "\xed\xa0\x80",   "\xc0\x80",
+        "\\",   "\""};
     buf_puts(out, one_in(4000) ? PICK(wrong) : PICK(pieces));
 }
 
@@ -191,6 +191,9 @@ static inline void put_time(struct buf *out)
 static inline void put_count(struct buf *out)
 {
     static const char *const counts[] = {"11.3K",
+                                         "0.123",
+                                         "1.234,567",
+                                         "12,345.678",
                                          "4,1Tr",
                                          "1.234",
                                          "1 234",
@@ -212,11 +215,14 @@ static inline void put_count(struct buf *out)
 
 static inline void put_tags(struct buf *out)
 {
-    size_t count = one_in(200) ? 990 + random_below(20) : random_below(5);
+    bool many = one_in(100);
+    size_t count = many ? 995 + random_below(10) : random_below(5);
     buf_putc(out, '[');
     for (size_t i = 0; i < count; i++) {
         put_space(out);
-        if (one_in(1000)) {
+        if (many) {
+            buf_puts(out, "\"a\"");
+        } else if (one_in(300)) {
             buf_puts(out, one_in(2) ? "null" : "[1]");
         } else {
             put_text(out, random_below(3));
@@ -225,6 +231,24 @@ static inline void put_tags(struct buf *out)
         buf_puts(out, i + 1 < count ? "," : "");
     }
     buf_putc(out, ']');
+}
+
+/* Arrays in arrays, around the depth that is allowed, or side by side. */
+static inline void put_deep(struct buf *out)
+{
+    size_t depth = 28 + random_below(6), beside = one_in(2) ? 40 : 0;
+    buf_puts(out, "[");
+    for (size_t i = 0; i < beside; i++) {
+        buf_puts(out, one_in(2) ? "[]," : "{},");
+    }
+    for (size_t i = 0; i < depth; i++) {
+        buf_puts(out, i % 2 ? "{\"a\":" : "[");
+    }
+    buf_puts(out, "1");
+    for (size_t i = depth; i > 0; i--) {
+        buf_puts(out, (i - 1) % 2 ? "}" : "]");
+    }
+    buf_puts(out, "]");
 }
 
 /* Any value, nested ones too. */
@@ -259,14 +283,18 @@ static inline void put_any(struct buf *out, int depth)
 static inline void put_value(struct buf *out, const struct field *field)
 {
     if (one_in(60)) {
-        put_any(out, one_in(10) ? 40 : 3);
+        put_any(out, 3);
     } else if (one_in(25)) {
         buf_puts(out, "null");
     } else {
         switch (field->kind) {
         case FIELD_INT: buf_printf(out, "%zu", random_below(30000)); break;
         case FIELD_REAL:
-            buf_printf(out, "%.*g", 1 + (int)random_below(17), (double)random_word() / 1e18);
+            if (one_in(4)) {
+                put_number(out);
+            } else {
+                buf_printf(out, "%.*g", 1 + (int)random_below(17), (double)random_word() / 1e18);
+            }
             break;
         case FIELD_BOOL: buf_puts(out, one_in(2) ? "true" : "false"); break;
         case FIELD_TIME: put_time(out); break;
@@ -304,11 +332,15 @@ static inline void put_random_member(struct buf *out, enum event_type type)
     const struct field *field = &table.fields[random_below(table.count)];
     if (one_in(6)) {
         put_member(out, str_of(PICK(unknown)));
-        put_any(out, 3);
+        if (one_in(20)) {
+            put_deep(out);
+        } else {
+            put_any(out, 3);
+        }
     } else if (one_in(80)) {
         put_text(out, random_below(4));
         buf_putc(out, ':');
-        put_any(out, 36);
+        put_any(out, 3);
     } else {
         bool other = field->accepts && one_in(2);
         put_member(out,

@@ -314,37 +314,36 @@ static inline bool reference_rules(const struct reference *reference, int64_t no
            time_us <= now_us + 86400 * INT64_C(1000000);
 }
 
-static inline int json_depth(const json_t *node)
+/* The depth of valid JSON. The tree will not do: it lacks what a later key of the same name
+ * replaced. */
+static inline int json_depth(struct str json)
 {
-    int deepest = 0;
-    size_t i;
-    const char *key;
-    json_t *child;
-    if (json_is_array(node)) {
-        json_array_foreach(node, i, child)
-        {
-            int depth = json_depth(child);
+    int depth = 0, deepest = 0;
+    bool quoted = false;
+    for (size_t i = 0; i < json.len; i++) {
+        char c = json.ptr[i];
+        if (quoted) {
+            i += c == '\\';
+            quoted = c != '"';
+        } else if (c == '"') {
+            quoted = true;
+        } else if (c == '[' || c == '{') {
+            depth++;
             deepest = depth > deepest ? depth : deepest;
+        } else if (c == ']' || c == '}') {
+            depth--;
         }
-    } else if (json_is_object(node)) {
-        json_object_foreach((json_t *)node, key, child)
-        {
-            int depth = json_depth(child);
-            deepest = depth > deepest ? depth : deepest;
-        }
-    } else {
-        return 0;
     }
-    return deepest + 1;
+    return deepest;
 }
 
-/* Decodes the tree of one object; `reference` is zeroed. */
-static inline enum verdict reference_decode(const json_t *root, int64_t now_us,
+/* Decodes the tree of `json`; `reference` is zeroed. */
+static inline enum verdict reference_decode(struct str json, const json_t *root, int64_t now_us,
                                             struct reference *reference)
 {
     int64_t type;
     const json_t *type_node = json_object_get(root, "event_type");
-    if (!json_is_object(root) || json_depth(root) > 32 || !json_is_string(type_node) ||
+    if (!json_is_object(root) || json_depth(json) > 32 || !json_is_string(type_node) ||
         !reference_choice("discovery refresh profile video comment product", text_of(type_node),
                           &type)) {
         return REFUSED;

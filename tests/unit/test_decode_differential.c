@@ -120,7 +120,7 @@ static enum verdict expect(struct str json, struct tally *tally, struct referenc
     json_t *root = json_loadb(json.ptr, json.len, JSON_ALLOW_NUL, &error);
     enum verdict verdict = REFUSED;
     if (root) {
-        verdict = reference_decode(root, NOW, wanted);
+        verdict = reference_decode(json, root, NOW, wanted);
         tally->unclear += verdict == UNCLEAR;
     } else if (json_error_code(&error) == json_error_numeric_overflow) {
         tally->overflowed++;
