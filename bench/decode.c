@@ -208,7 +208,7 @@ static void measure(struct workload *work, int rounds)
 
 int main(int argc, char **argv)
 {
-    int rounds = argc > 1 ? atoi(argv[1]) : 15;
+    int rounds = argc > 1 ? (int)strtol(argv[1], NULL, 10) : 15;
     bool reached = true;
     printf("%-26s %6s %9s %11s %9s %9s %8s %10s\n", "event", "bytes", "kol ns", "jansson ns",
            "cJSON ns", "/jansson", "/cJSON", "encode ns");

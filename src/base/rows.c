@@ -62,6 +62,7 @@ static void put_visible(struct buf *out, struct str text)
 
 struct rows *rows_begin(FILE *out, enum rows_format format, const char *const *names, size_t count)
 {
+    KOL_ASSERT(count > 0);
     struct rows *rows = mem_zalloc(1, sizeof *rows);
     rows->out = out;
     rows->format = format;
@@ -191,6 +192,7 @@ static void print_table_row(struct rows *rows, const struct cell *cells, const s
 
 static void print_table(struct rows *rows)
 {
+    KOL_ASSERT(rows->columns > 0);
     size_t *widths = mem_zalloc(rows->columns, sizeof *widths);
     struct cell *head = mem_zalloc(rows->columns, sizeof *head);
     for (size_t i = 0; i < rows->columns; i++) {

@@ -58,6 +58,7 @@ static bool is_utf8_by_sequence(struct str text)
 
 #ifdef __SSE2__
 enum { BLOCK = 16, BEFORE = 3 }; /* bytes looked at together, and those before them that matter */
+static const ptrdiff_t two_blocks = (ptrdiff_t)2 * BLOCK, three_blocks = (ptrdiff_t)3 * BLOCK;
 
 static inline __m128i load_block(const char *at)
 {
@@ -135,8 +136,8 @@ bool text_is_utf8(struct str text)
         return false;
     }
     for (at += BLOCK; end - at >= BLOCK; at += BLOCK) {
-        while (ascii && end - at >= 3 * BLOCK && is_ascii_pair(at)) {
-            at += 2 * BLOCK;
+        while (ascii && end - at >= three_blocks && is_ascii_pair(at)) {
+            at += two_blocks;
         }
         if (!is_ascii_block(at)) {
             ascii = false;

@@ -30,7 +30,8 @@ static inline bool store_choice(const struct plan_choices *choices, const struct
                                 const char *end, int *value)
 {
     uint64_t words[2];
-    if (token->kind != TOKEN_STRING || token->escaped || token->len >= 16 || end - token->ptr < 16) {
+    if (token->kind != TOKEN_STRING || token->escaped || token->len >= 16 ||
+        end - token->ptr < 16) {
         return false;
     }
     json_words16(token->ptr, token->len, words);

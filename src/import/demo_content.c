@@ -186,7 +186,7 @@ static void make_video(struct demo_life *life, struct demo_video *video, size_t 
         /* On its way up while it is being watched. */
         video->jump = fmax(video->jump, video->lasting * demo_between(&random, 2, 12));
         video->jump_us =
-            world->end_us - (int64_t)demo_below(&random, WATCH_MINUTES * 60) * SECOND_US;
+            world->end_us - (int64_t)demo_below(&random, UINT64_C(60) * WATCH_MINUTES) * SECOND_US;
         video->jump_width_hours = demo_between(&random, 0.2, 1);
     }
 }

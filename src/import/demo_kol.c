@@ -241,7 +241,7 @@ static void make_profile(const struct demo_world *world, struct arena *arena, st
     kol->age_given = demo_chance(random, 0.15);
     bool labelled = demo_chance(random, world->label_share), wrong = demo_chance(random, 0.01);
     kol->label = !twitter || !labelled ? -1 : kol->bot != wrong ? LABEL_BOT : LABEL_HUMAN;
-    kol->crawl_offset_s = 60 + (int)demo_below(random, 22 * 3600);
+    kol->crawl_offset_s = 60 + (int)demo_below(random, UINT64_C(22) * 3600);
     kol->avatar_url = (struct str){NULL, 0};
     if (!kol->default_image) {
         kol->avatar_url = demo_text(arena, "https://img.example.com/%s/%.*s.jpg",

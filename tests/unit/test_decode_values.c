@@ -521,7 +521,7 @@ static void test_every_digit_of_a_time_must_be_one(void **state)
     for (size_t at = 0; good[at]; at++) {
         for (unsigned byte = 0; byte < 0x80 && strchr("0123456789", good[at]); byte++) {
             char text[32];
-            strcpy(text, good);
+            snprintf(text, sizeof text, "%s", good);
             text[at] = (char)byte;
             bool digit = byte >= '0' && byte <= '9';
             enum kol_status status = event_set_text(

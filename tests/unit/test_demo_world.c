@@ -109,6 +109,7 @@ static int compare_scored(const void *left, const void *right)
 
 static double quantile(struct number_list *list, double share)
 {
+    assert_true(list->count > 0);
     qsort(list->items, list->count, sizeof *list->items, compare_numbers);
     return list->items[(size_t)(share * (double)(list->count - 1))];
 }
@@ -196,7 +197,8 @@ static void take_details(struct world *w, const struct event *event)
     w->emoji += p->has_bio && memmem(body->bio.ptr, body->bio.len, "\xf0\x9f", 2) != NULL;
     w->vietnamese += event_has(event, PROFILE_FIELD_lang) && str_is(body->lang, "vi");
     if (event_has(event, PROFILE_FIELD_account_created_at)) {
-        p->age_days = (double)((event->event_time - body->account_created_at) / CLOCK_US_PER_DAY);
+        p->age_days =
+            floor((double)(event->event_time - body->account_created_at) / CLOCK_US_PER_DAY);
         assert_true(body->account_created_at < event->event_time);
         w->ages[event->platform]++;
     } else if (event_has(event, PROFILE_FIELD_account_age_days)) {

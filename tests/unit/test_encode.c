@@ -309,7 +309,7 @@ static void test_other_content_has_another_id(void **state)
     assert_string_not_equal(id_of_event(), vector_id);
     accept(PROFILE ",\"bio\":\"\"}");
     char with_blank_bio[256];
-    strcpy(with_blank_bio, id_of_event());
+    snprintf(with_blank_bio, sizeof with_blank_bio, "%s", id_of_event());
     accept(PROFILE ",\"bio\":null}");
     assert_string_not_equal(id_of_event(), with_blank_bio);
 }

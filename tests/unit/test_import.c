@@ -103,7 +103,7 @@ static void test_order_of_each_kol_is_that_of_the_file(void **state)
             for (size_t i = 0; i < batch.count; i++, seen++) {
                 struct str value = batch.records[i].value;
                 const char *at = memmem(value.ptr, value.len, "\"post_count\":", 13);
-                int number = atoi(at + 13);
+                int number = (int)strtol(at + 13, NULL, 10);
                 assert_true(number > last[number % 7]);
                 last[number % 7] = number;
             }
