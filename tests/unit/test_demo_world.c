@@ -109,7 +109,9 @@ static int compare_scored(const void *left, const void *right)
 
 static double quantile(struct number_list *list, double share)
 {
-    assert_true(list->count > 0);
+    if (!list->items) {
+        return NAN; /* which every comparison refuses */
+    }
     qsort(list->items, list->count, sizeof *list->items, compare_numbers);
     return list->items[(size_t)(share * (double)(list->count - 1))];
 }
