@@ -54,7 +54,8 @@ static bool same_value(const struct field *field, const void *value,
     switch (field->kind) {
     case FIELD_INT:
     case FIELD_TIME: return *(const int64_t *)value == wanted->integer;
-    case FIELD_REAL: return memcmp(value, &wanted->real, sizeof wanted->real) == 0;
+    case FIELD_REAL:
+        return *(const double *)value == wanted->real && !signbit(*(const double *)value);
     case FIELD_BOOL: return *(const bool *)value == (wanted->integer != 0);
     case FIELD_CHOICE: return *(const int *)value == wanted->integer;
     case FIELD_TAGS: return same_tags(value, wanted);
