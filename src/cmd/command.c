@@ -6,8 +6,11 @@
  */
 #include "cmd/command.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/clock.h"
 #include "base/file.h"
@@ -204,6 +207,10 @@ static enum kol_status check_args(const struct invocation *call, struct kol_erro
 static enum kol_status run(struct invocation *call, struct kol_error *err)
 {
     apply(call);
+    if (!*call->data) {
+        return kol_fail(err, KOL_USAGE, "%s is empty: name a folder, or leave it out",
+                        config_origin(call->config, OPTION_DATA));
+    }
     enum kol_status status = check_args(call, err);
     if (status == KOL_OK) {
         status = call->command->run(call, err);
@@ -275,8 +282,24 @@ static int fail_command(const char *word)
     return EXIT_USAGE;
 }
 
+/*
+ * Occupies 0, 1 and 2 where the caller has closed them: else the next file that is opened, the
+ * log's lock file say, would take what is printed. They are opened the wrong way round, so that
+ * reading stdin and writing to stdout fail instead of seeming to work.
+ */
+static void hold_standard_files(void)
+{
+    for (int fd = STDIN_FILENO; fd <= STDERR_FILENO; fd++) {
+        if (fcntl(fd, F_GETFD) < 0 && errno == EBADF) {
+            int got = open("/dev/null", fd == STDIN_FILENO ? O_WRONLY : O_RDONLY);
+            KOL_ASSERT(got == fd);
+        }
+    }
+}
+
 int command_main(int argc, char **argv, const char *const *environment)
 {
+    hold_standard_files();
     signals_install();
     if (argc < 2) {
         command_print_help(stderr, NULL);

@@ -167,6 +167,11 @@ static enum kol_status check_name(struct produce *produce, const char *name, str
         names[i] = topic_name((enum topic)i);
     }
     if (topic_find(str_of(name), &produce->topic)) {
+        if (!topic_is_input(produce->topic) && !flag_bool(produce->call, "raw")) {
+            return kol_fail(err, KOL_USAGE,
+                            "%s is written by kol itself; with --raw lines go there as they are",
+                            name);
+        }
         return KOL_OK;
     }
     enum kol_status status = bus_topic_get(produce->bus, name, &there, err);

@@ -42,6 +42,14 @@ struct tail {
     int64_t in_table;
 };
 
+static void say_lost(struct bus_consumer *consumer, const char *topic, int32_t partition,
+                     int64_t from, int64_t next, void *user)
+{
+    (void)consumer, (void)user;
+    fprintf(stderr, "%s, partition %d: offsets %lld to %lld were dropped by retention\n", topic,
+            partition, (long long)from, (long long)next - 1);
+}
+
 static enum kol_status open_lane(struct tail *tail, int32_t partition, int64_t from,
                                  struct kol_error *err)
 {
@@ -51,8 +59,8 @@ static enum kol_status open_lane(struct tail *tail, int32_t partition, int64_t f
     enum kol_status status =
         bus_partition_get(tail->bus, tail->topic.name, partition, &extent, err);
     if (status == KOL_OK) {
-        status =
-            bus_consumer_open(tail->bus, &(struct bus_consumer_options){0}, &lane->consumer, err);
+        const struct bus_consumer_options options = {.on_lost = say_lost};
+        status = bus_consumer_open(tail->bus, &options, &lane->consumer, err);
     }
     if (status != KOL_OK) {
         return status;

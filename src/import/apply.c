@@ -133,8 +133,29 @@ static bool makes(const struct preset *preset, enum event_type type)
     return found;
 }
 
+/* The value of a field as JSON: numbers and booleans as they were understood ("yes" is true), all
+ * else as text. */
+static struct str json_of(const struct override *override, const struct field *field,
+                          const struct event *event, struct arena *arena)
+{
+    const void *value = event_value_const(event, field);
+    struct buf json = {0};
+    if (field->kind == FIELD_INT) {
+        buf_put_int64(&json, *(const int64_t *)value);
+    } else if (field->kind == FIELD_REAL) {
+        buf_put_double(&json, *(const double *)value);
+    } else if (field->kind == FIELD_BOOL) {
+        buf_puts(&json, *(const bool *)value ? "true" : "false");
+    } else {
+        text_put_json(&json, override->value);
+    }
+    struct str copy = arena_copy(arena, buf_str(&json));
+    buf_free(&json);
+    return copy;
+}
+
 /* Tries the value on every kind of event that the preset makes and that has the field. */
-static enum kol_status check_override(const struct override *override, const struct preset *preset,
+static enum kol_status check_override(struct override *override, const struct preset *preset,
                                       struct arena *arena, struct kol_error *err)
 {
     bool found = false;
@@ -149,6 +170,11 @@ static enum kol_status check_override(const struct override *override, const str
         if (event_set_text(&event, field, override->value, arena, &why) != KOL_OK) {
             return kol_fail(err, KOL_USAGE, "--set %s", why.message);
         }
+        /* Fields of one name are of one kind in all events. */
+        override->json =
+            event_has(&event, field)
+                ? json_of(override, &event_fields(event.type).fields[field], &event, arena)
+                : STR("null");
     }
     return found ? KOL_OK
                  : kol_fail(err, KOL_USAGE, "--set: no event of preset %.*s has a field \"%.*s\"",
@@ -196,18 +222,6 @@ enum kol_status overrides_parse(const char *text, const struct preset *preset, s
     return KOL_OK;
 }
 
-/* The kind of the first event type that has the field; fields of one name are of one kind. */
-static enum field_kind kind_of(struct str name)
-{
-    for (int type = 0; type < EVENT_TYPE_COUNT; type++) {
-        int field = event_field_index((enum event_type)type, name);
-        if (field >= 0) {
-            return event_fields((enum event_type)type).fields[field].kind;
-        }
-    }
-    return FIELD_TEXT;
-}
-
 void overrides_splice(struct buf *out, const struct overrides *overrides, struct str json)
 {
     struct str inside = str_trim((struct str){json.ptr + 1, json.len - 2});
@@ -216,15 +230,10 @@ void overrides_splice(struct buf *out, const struct overrides *overrides, struct
     buf_put(out, inside);
     for (size_t i = 0; i < overrides->count; i++) {
         const struct override *override = &overrides->items[i];
-        enum field_kind kind = kind_of(override->name);
         buf_puts(out, comma);
         text_put_json(out, override->name);
         buf_putc(out, ':');
-        if (kind == FIELD_INT || kind == FIELD_REAL || kind == FIELD_BOOL) {
-            buf_put(out, override->value);
-        } else {
-            text_put_json(out, override->value);
-        }
+        buf_put(out, override->json);
         comma = ",";
     }
     buf_putc(out, '}');

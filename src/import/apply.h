@@ -14,6 +14,7 @@
 struct overrides {
     struct override {
         struct str name, value;
+        struct str json; /* the value as JSON has it */
     } * items;
     size_t count;
 };

@@ -52,7 +52,8 @@ static struct str splice_id(struct submit *submit, struct str line, struct str i
     struct buf *out = &submit->value;
     buf_clear(out);
     buf_reserve(out, line.len + id.len + 20);
-    if (memmem(line.ptr, line.len, "event_id", 8)) {
+    /* A backslash may spell the name another way. */
+    if (memmem(line.ptr, line.len, "event_id", 8) || memchr(line.ptr, '\\', line.len)) {
         buf_append(out, line.ptr, line.len - 1);
         buf_puts(out, ",\"event_id\":\"");
         buf_put(out, id);

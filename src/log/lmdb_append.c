@@ -17,7 +17,10 @@
 #include "base/metrics.h"
 #include "log/lmdb_bus.h"
 
-enum { RETAIN_CHUNKS = 4, KEEP_BUFFER = 4 << 20 };
+enum {
+    RETAIN_CHUNKS = 4, /* dropped at most beside twice what a commit adds to a partition */
+    KEEP_BUFFER = 4 << 20,
+};
 
 /* The records that wait for one partition. */
 struct part {
@@ -319,6 +322,7 @@ static enum kol_status append_part(struct lmdb_bus *bus, MDB_txn *txn,
 {
     struct partition_row row;
     bool more;
+    int chunks = 0;
     enum kol_status status = lmdb_partition_read(bus, txn, topic->row.id, partition, &row, err);
     struct str rest = buf_str(&part->records);
     struct chunk_header header = {.append_us = now_us};
@@ -327,14 +331,15 @@ static enum kol_status append_part(struct lmdb_bus *bus, MDB_txn *txn,
         size_t len = chunk_cut(rest, &header.count, &header.payload);
         header.id = (struct chunk_id){topic->row.id, partition, row.end};
         status = put_chunk(bus, txn, header, (struct str){rest.ptr, len}, err);
+        chunks++;
         row.end += header.count;
         row.bytes += (int64_t)header.payload;
         rest.ptr += len;
         rest.len -= len;
     }
     if (status == KOL_OK) {
-        status = lmdb_retain_partition(bus, txn, topic, partition, &row, now_us, RETAIN_CHUNKS,
-                                       &more, err);
+        status = lmdb_retain_partition(bus, txn, topic, partition, &row, now_us,
+                                       2 * chunks + RETAIN_CHUNKS, &more, err);
     }
     part->new_end = row.end;
     part->new_start = row.start;

@@ -206,12 +206,53 @@ static int open_mdb(struct env *env, size_t map_bytes)
     return rc;
 }
 
+/* A file that ends before its last page was cut: its map would be SIGBUS behind the end. */
+static enum kol_status check_length(const struct env *env, struct kol_error *err)
+{
+    MDB_envinfo info;
+    MDB_stat stat;
+    struct stat file;
+    mdb_filehandle_t fd;
+    int rc = mdb_env_info(env->mdb, &info);
+    rc = rc ? rc : mdb_env_stat(env->mdb, &stat);
+    rc = rc ? rc : mdb_env_get_fd(env->mdb, &fd);
+    if (rc == 0 && fstat(fd, &file) != 0) {
+        rc = errno;
+    }
+    if (rc) {
+        return env_fail(env, rc, "open", err);
+    }
+    /* A new log has two pages, the last of which is written with the first commit only. */
+    uint64_t least = info.me_last_txnid ? (info.me_last_pgno + 1) * (uint64_t)stat.ms_psize : 0;
+    if ((uint64_t)file.st_size < least) {
+        return kol_fail(
+            err, KOL_CORRUPT,
+            "the event log in %s was cut: data.mdb has %lld bytes, its pages need %llu; "
+            "restore it from a backup",
+            env->path, (long long)file.st_size, (unsigned long long)least);
+    }
+    return KOL_OK;
+}
+
+/* An empty file is what a full disk leaves where a log should be made. */
+static bool is_empty_log(const struct env *env)
+{
+    struct stat info;
+    char *file = file_join(env->path, "data.mdb");
+    bool empty = stat(file, &info) == 0 && info.st_size == 0;
+    free(file);
+    return empty;
+}
+
 /* Opens LMDB and the tables; where the address space is limited (ulimit -v), with a smaller map. */
 static enum kol_status open_whole(struct env *env, struct kol_error *err)
 {
     int rc = reserve_lock_file(env->path);
     if (rc && !(env->read_only && (rc == EROFS || rc == EACCES))) {
         return env_fail(env, rc, "open", err);
+    }
+    if (env->read_only && is_empty_log(env)) {
+        return kol_fail(err, KOL_NOT_FOUND, "%s holds no event log", env->path);
     }
     size_t map_bytes = env->map_bytes;
     for (;;) {
@@ -229,7 +270,8 @@ static enum kol_status open_whole(struct env *env, struct kol_error *err)
                  map_bytes >> 30);
         env->map_bytes = map_bytes;
     }
-    enum kol_status status = load_layout(env, err);
+    enum kol_status status = check_length(env, err);
+    status = status == KOL_OK ? load_layout(env, err) : status;
     if (status != KOL_OK) {
         mdb_env_close(env->mdb);
         env->mdb = NULL;

@@ -151,3 +151,45 @@ def test_progress_is_a_bar_on_a_terminal_and_lines_elsewhere(kol_bin, data):
     os.close(master)
     assert process.wait() == 0
     assert b"\r\x1b[K" in seen and b"%" in seen
+
+
+def closed(kol, *args, descriptors):
+    """Runs a command with some of its standard descriptors closed, as a careless parent does."""
+    shell = " ".join(f"{fd}{'<' if fd == 0 else '>'}&-" for fd in descriptors)
+    command = f'exec "$@" {shell}'
+    return subprocess.run(
+        ["sh", "-c", command, "sh", *kol.command(args)],
+        env=environment(),
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def test_closed_descriptors_never_become_files_of_the_log(kol, tmp_path):
+    lines = tmp_path / "x.jsonl"
+    lines.write_text("broken\n")
+    closed(kol, "import", "events", lines, descriptors=(0, 1, 2))
+    assert b"records" not in (kol.data / "log" / "lock.mdb").read_bytes()
+    assert kol("log", "topics", "--format", "json").json()[0]["records"] == 1
+
+
+def test_a_closed_stdin_or_stdout_is_an_error(kol):
+    for args in (("import", "events", "-"), ("log", "produce", "kol.videos.raw")):
+        done = closed(kol, *args, descriptors=(0,))
+        assert done.returncode == 1 and b"cannot read" in done.stderr, args
+    done = closed(kol, "version", descriptors=(1,))
+    assert done.returncode == 1 and b"could not be written" in done.stderr
+
+
+def test_an_empty_data_folder_name_is_wrong_usage(kol_bin, tmp_path):
+    done = subprocess.run(
+        [kol_bin, "demo", "--kols", "1"],
+        cwd=tmp_path,
+        env=environment({"KOL_DATA": ""}),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2 and "KOL_DATA is empty" in done.stderr
+    assert not list(tmp_path.iterdir())

@@ -427,3 +427,19 @@ def test_ten_thousand_cells_and_deep_files_stay_bounded(kol, preset, tmp_path):
     row = report(import_text(kol, preset, tmp_path, text.getvalue()))
     assert (row["events"], row["dead"]) == (1, 1)
     assert "more than 4096 cells" in read(kol, DEAD)[0]["reason"]
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        ("verified=yes", '"verified":true'),
+        ("verified=0", '"verified":false'),
+        ("followers_count=+5", '"followers_count":5'),
+        ("followers_count=007", '"followers_count":7'),
+        ("bio=a \"b\"\\, c", '"bio":"a \\"b\\", c"'),
+    ],
+)
+def test_values_by_hand_are_read_as_a_preset_reads_cells(kol, tmp_path, given, expected):
+    result = import_text(kol, "events", tmp_path, lines(event("a")), "--set", given, name="e.jsonl")
+    assert report(result)["dead"] == 0
+    assert expected in kol("log", "tail", "kol.profiles.raw", "--values").text

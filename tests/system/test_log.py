@@ -305,3 +305,43 @@ def test_following_a_topic_that_is_not_there_yet_shows_its_first_record(kol):
     assert b'"bytes":"broken"' in seen
     tail.signal(signal.SIGINT)
     assert tail.wait().status == 130
+
+
+def test_imports_keep_a_partition_within_its_limit(kol, tmp_path):
+    kol("log", "create", "kol.profiles.raw", "--partitions", 1, "--retention-bytes", "1M")
+    lines = "".join(event(f"k{n % 50}", n) + "\n" for n in range(30000))
+    for _ in range(3):
+        kol("import", "events", "-", stdin=lines, timeout=300)
+        held = kol("log", "topics", "--format", "json").json()[0]
+        assert 500_000 < held["bytes"] < 1_200_000
+    late = kol("log", "tail", "kol.profiles.raw", "--from", "5", "--limit", "1", "--format", "json")
+    assert "offsets 5 to " in late.errors and "were dropped by retention" in late.errors
+    assert late.json()[0]["offset"] > 60000
+
+
+@pytest.mark.parametrize("topic", ["kol.dead", "scores.stream"])
+def test_topics_of_the_program_itself_take_no_events_by_hand(kol, topic):
+    result = kol("log", "produce", topic, stdin=event("a") + "\n", status=2)
+    assert "--raw" in result.errors
+    kol("log", "produce", topic, "--raw", stdin="{}\n")
+    assert kol("log", "tail", topic, "--values").out == b"{}\n"
+
+
+def test_a_log_that_was_cut_is_told_from_one_that_is_not_there(kol):
+    kol("demo", "--kols", 50)
+    file = kol.data / "log" / "data.mdb"
+    whole = file.read_bytes()
+    file.write_bytes(whole[: len(whole) // 2])
+    assert "was cut" in kol("log", "topics", status=1).errors
+    file.write_bytes(b"")
+    assert "no event log in" in kol("log", "topics", status=1).errors
+    file.write_bytes(whole)
+    kol("log", "topics")
+
+
+def test_an_id_goes_behind_a_null_one_that_is_spelled_with_escapes(kol):
+    line = event("a").replace('"event_id": "0", ', "").replace('"event_id":"0",', "")
+    assert "event_id" not in line
+    kol("log", "produce", "kol.profiles.raw", stdin=line[:-1] + ',"event\\u005fid":null}\n')
+    stored = json.loads(kol("log", "tail", "kol.profiles.raw", "--values").out)
+    assert len(stored["event_id"]) == 32
