@@ -511,6 +511,10 @@ static enum kol_status read_layout(struct reading *reading, const struct place *
     }
     out->events = rows;
     out->event_count = count;
+    if (status == KOL_OK && out->column_count == 0) {
+        return place_fail(place, reading->err,
+                          "names no column: every row would be the same event");
+    }
     return status;
 }
 

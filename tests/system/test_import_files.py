@@ -443,3 +443,12 @@ def test_values_by_hand_are_read_as_a_preset_reads_cells(kol, tmp_path, given, e
     result = import_text(kol, "events", tmp_path, lines(event("a")), "--set", given, name="e.jsonl")
     assert report(result)["dead"] == 0
     assert expected in kol("log", "tail", "kol.profiles.raw", "--values").text
+
+
+def test_a_layout_without_a_column_is_refused(kol, tmp_path):
+    layout = {"name": "l", "events": [{"type": "profile", "set": {"platform": {"constant": "tiktok"}}}]}
+    bad = tmp_path / "bad.json"
+    bad.write_text(json.dumps({"name": "p", "help": "h", "format": "csv", "layouts": [layout]}))
+    (tmp_path / "x.csv").write_text("a\n1\n")
+    result = kol("import", bad, tmp_path / "x.csv", status=None)
+    assert result.status != 0 and "names no column" in result.errors
