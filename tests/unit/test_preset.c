@@ -374,7 +374,8 @@ static void test_values_by_hand_go_into_json(void **state)
 {
     (void)state;
     struct buf out = {0};
-    struct override items[] = {{STR("lang"), STR("v\"i")}, {STR("post_count"), STR("3")}};
+    struct override items[] = {{STR("lang"), STR("v\"i"), STR("\"v\\\"i\"")},
+                               {STR("post_count"), STR("+3"), STR("3")}};
     const struct overrides overrides = {items, 2};
     overrides_splice(&out, &overrides, STR("{\"a\":1 }"));
     assert_string_equal(out.ptr, "{\"a\":1,\"lang\":\"v\\\"i\",\"post_count\":3}");
