@@ -2,7 +2,7 @@
  * decode.c: how fast an event is decoded, beside jansson and cJSON building a tree of the same
  * bytes.
  *
- *   bench_decode [ROUNDS]      default 15
+ *   bench_decode [ROUNDS]      default 40
  *
  * Four shapes of event, 64 different ones of each, all around 500 bytes. In every round each reader
  * reads all of them in turn; CPU time counts, and the best round of each reader is shown. Ends with

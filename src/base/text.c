@@ -88,15 +88,18 @@ static inline int wrong_bytes(__m128i bytes, __m128i one, __m128i two, __m128i t
     __m128i wanted =
         _mm_or_si128(_mm_or_si128(at_least(one, 0xC0), at_least(two, 0xE0)), at_least(three, 0xF0));
     __m128i follows = _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0xC0)); /* signed: 0x80 to 0xBF */
-    __m128i below_a0 = _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0xA0));
-    __m128i below_90 = _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0x90));
-    __m128i wrong = _mm_xor_si128(wanted, follows);
-    wrong = _mm_or_si128(wrong, _mm_and_si128(equal(one, 0xE0), below_a0));
-    wrong = _mm_or_si128(wrong, _mm_andnot_si128(below_a0, equal(one, 0xED)));
-    wrong = _mm_or_si128(wrong, _mm_and_si128(equal(one, 0xF0), below_90));
-    wrong = _mm_or_si128(wrong, _mm_andnot_si128(below_90, equal(one, 0xF4)));
-    wrong = _mm_or_si128(wrong, at_least(bytes, 0xF5));
-    wrong = _mm_or_si128(wrong, equal(_mm_and_si128(bytes, _mm_set1_epi8((char)0xFE)), 0xC0));
+    __m128i never = _mm_or_si128(at_least(bytes, 0xF5),
+                                 equal(_mm_and_si128(bytes, _mm_set1_epi8((char)0xFE)), 0xC0));
+    __m128i narrow = _mm_or_si128(at_least(one, 0xED), equal(one, 0xE0));
+    __m128i wrong = _mm_or_si128(_mm_xor_si128(wanted, follows), never);
+    if (_mm_movemask_epi8(narrow)) { /* few texts have them */
+        __m128i below_a0 = _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0xA0));
+        __m128i below_90 = _mm_cmplt_epi8(bytes, _mm_set1_epi8((char)0x90));
+        wrong = _mm_or_si128(wrong, _mm_and_si128(equal(one, 0xE0), below_a0));
+        wrong = _mm_or_si128(wrong, _mm_andnot_si128(below_a0, equal(one, 0xED)));
+        wrong = _mm_or_si128(wrong, _mm_and_si128(equal(one, 0xF0), below_90));
+        wrong = _mm_or_si128(wrong, _mm_andnot_si128(below_90, equal(one, 0xF4)));
+    }
     return _mm_movemask_epi8(wrong);
 }
 

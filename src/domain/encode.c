@@ -21,36 +21,42 @@ enum {
     SMALL_EVENT = 8 * 1024 /* bytes of stack that an id is made in before the arena is asked */
 };
 
-static size_t value_bound(const struct field *field, const void *value)
+static size_t value_bound(enum field_kind kind, const void *value)
 {
     size_t bound = NUMBER_BYTES;
-    switch (field->kind) {
+    const struct str_list *tags = value;
+    switch (kind) {
     case FIELD_TEXT:
     case FIELD_NAME:
     case FIELD_ID:
     case FIELD_COUNT: return json_text_bound(((const struct str *)value)->len);
-    case FIELD_CHOICE: return strlen(field->choices) + 2;
-    case FIELD_TAGS: {
-        const struct str_list *tags = value;
+    case FIELD_CHOICE: return PLAN_KEY_BYTES;
+    case FIELD_TAGS:
         for (size_t i = 0; i < tags->count; i++) {
             bound += json_text_bound(tags->items[i].len) + 1;
         }
         return bound;
-    }
     default: return bound;
     }
 }
 
 /* Bytes that the event takes at most. */
-static size_t event_bound(const struct event *event, uint64_t known)
+static size_t event_bound(const struct event_plan *plan, const struct event *event, uint64_t known)
 {
-    const struct field *fields = event_fields(event->type).fields;
     size_t bound = 2 + PLAN_KEY_BYTES;
     for (; known; known &= known - 1) {
-        const struct field *field = &fields[__builtin_ctzll(known)];
-        bound += PLAN_KEY_BYTES + value_bound(field, event_value_const(event, field));
+        const struct plan_field *field = &plan->fields[__builtin_ctzll(known)];
+        const void *value = (const char *)event + field->offset;
+        bound += PLAN_KEY_BYTES + value_bound((enum field_kind)field->kind, value);
     }
     return bound;
+}
+
+/* Puts a text of the plan. The whole array is copied, which is faster than to copy what is used. */
+static inline void put_plan_text(struct buf *out, const struct plan_text *text)
+{
+    memcpy(out->ptr + out->len, text->text, PLAN_KEY_BYTES);
+    out->len += text->len;
 }
 
 static void put_tags(struct buf *out, const struct str_list *tags)
@@ -72,9 +78,10 @@ static void put_time(struct buf *out, int64_t time_us)
     json_put_byte(out, '"');
 }
 
-static void put_value(struct buf *out, const struct field *row, const void *value)
+static void put_value(struct buf *out, const struct event_plan *plan,
+                      const struct plan_field *field, const void *value)
 {
-    switch (row->kind) {
+    switch ((enum field_kind)field->kind) {
     case FIELD_TEXT:
     case FIELD_NAME:
     case FIELD_ID:
@@ -83,23 +90,23 @@ static void put_value(struct buf *out, const struct field *row, const void *valu
     case FIELD_REAL: buf_put_double(out, *(const double *)value); break;
     case FIELD_BOOL: json_put_raw(out, *(const bool *)value ? STR("true") : STR("false")); break;
     case FIELD_TIME: put_time(out, *(const int64_t *)value); break;
-    case FIELD_CHOICE: json_put_text(out, words_at(row->choices, *(const int *)value)); break;
+    case FIELD_CHOICE:
+        put_plan_text(out, &plan->choices[field->choices].quoted[*(const int *)value]);
+        break;
     case FIELD_TAGS: put_tags(out, value); break;
     case FIELD_KIND_COUNT: kol_panic("a field of no kind");
     }
 }
 
 /* Puts the fields of `known`; `out` has room for event_bound(). */
-static void put_event(struct buf *out, const struct event *event, uint64_t known)
+static void put_event(struct buf *out, const struct event_plan *plan, const struct event *event,
+                      uint64_t known)
 {
-    const struct event_plan *plan = &event_plans()->types[event->type];
     size_t start = out->len;
     for (; known; known &= known - 1) {
         int i = __builtin_ctzll(known);
-        /* The whole array is copied, which is faster than to copy what is used of it. */
-        memcpy(out->ptr + out->len, plan->fields[i].key, PLAN_KEY_BYTES);
-        out->len += plan->fields[i].key_len;
-        put_value(out, &plan->rows[i], event_value_const(event, &plan->rows[i]));
+        put_plan_text(out, &plan->keys[i]);
+        put_value(out, plan, &plan->fields[i], (const char *)event + plan->fields[i].offset);
     }
     json_put_byte(out, '}');
     out->ptr[start] = '{'; /* over the first comma */
@@ -108,9 +115,10 @@ static void put_event(struct buf *out, const struct event *event, uint64_t known
 
 void event_encode(struct buf *out, const struct event *event)
 {
+    const struct event_plan *plan = &event_plans()->types[event->type];
     KOL_ASSERT(event->known != 0);
-    buf_reserve(out, event_bound(event, event->known));
-    put_event(out, event, event->known);
+    buf_reserve(out, event_bound(plan, event, event->known));
+    put_event(out, plan, event, event->known);
 }
 
 /* What a content id is made of. */
@@ -123,25 +131,27 @@ static uint64_t content_of(const struct event *event)
 
 void event_put_content_id(struct buf *out, const struct event *event, struct buf *scratch)
 {
+    const struct event_plan *plan = &event_plans()->types[event->type];
     uint64_t known = content_of(event);
     buf_clear(scratch);
-    buf_reserve(scratch, event_bound(event, known));
-    put_event(scratch, event, known);
+    buf_reserve(scratch, event_bound(plan, event, known));
+    put_event(scratch, plan, event, known);
     hash_put_hex128(out, buf_str(scratch));
 }
 
 struct str event_content_id(const struct event *event, struct arena *arena)
 {
+    const struct event_plan *plan = &event_plans()->types[event->type];
     char small[SMALL_EVENT];
     uint64_t known = content_of(event);
-    size_t cap = event_bound(event, known) + 1;
+    size_t cap = event_bound(plan, event, known) + 1;
     /* Neither buffer ever grows: the bound holds. */
     struct buf text = {.ptr = small, .cap = sizeof small};
     if (cap > sizeof small) {
         text = (struct buf){.ptr = arena_alloc(arena, cap), .cap = cap};
     }
     struct buf id = {.ptr = arena_alloc(arena, ID_DIGITS + 1), .cap = ID_DIGITS + 1};
-    put_event(&text, event, known);
+    put_event(&text, plan, event, known);
     hash_put_hex128(&id, buf_str(&text));
     return buf_str(&id);
 }

@@ -30,6 +30,24 @@ static inline uint64_t json_low_bytes(uint64_t word, unsigned len)
     return len < 8 ? word & ~(~UINT64_C(0) << (len * 8)) : word;
 }
 
+/* The first `len` bytes at `at`, up to 24, as three words with zeros behind them. Reads none behind
+ * them, but where `len` is below 8 as many before. */
+static inline void json_words24(const char *at, size_t len, uint64_t words[3])
+{
+    words[1] = words[2] = 0;
+    if (len < 8) {
+        words[0] = len ? json_load64(at + len - 8) >> (64 - 8 * len) : 0;
+        return;
+    }
+    words[0] = json_load64(at);
+    if (len > 16) {
+        words[1] = json_load64(at + 8);
+        words[2] = json_load64(at + len - 8) >> (192 - 8 * len);
+    } else if (len > 8) {
+        words[1] = json_load64(at + len - 8) >> (128 - 8 * len);
+    }
+}
+
 /*
  * json_special(): a mask of the bytes at `at` that a plain string may not hold ('"', '\\',
  * controls); JSON_STEP bytes are looked at, JSON_BITS bits of the mask stand for each. Only the
@@ -155,7 +173,8 @@ static inline const char *json_find_special(const char *at, const char *start, c
             return at + __builtin_ctzll(mask) / JSON_BITS;
         }
     }
-    if (end - start < JSON_STEP) {
+    /* Without SSE2 a mask is exact from its lowest bit on only, and that one may be shifted out. */
+    if (JSON_BITS > 1 || end - start < JSON_STEP) {
         return json_find_special_bytes(at, end);
     }
     if (at == end) {

@@ -347,7 +347,7 @@ static inline unsigned look_up(const struct json_names *names, const uint64_t wo
 
 static char *unescape(const char *at, const char *end, char *to);
 
-/* A key with escapes, or so near the end that KEY_WIDE bytes of it may not be read. */
+/* A key with escapes, or so near the start that there are not eight bytes before its end. */
 __attribute__((noinline)) static unsigned look_up_copy(const struct json_names *names,
                                                        const struct json_token *key)
 {
@@ -367,19 +367,14 @@ __attribute__((noinline)) static unsigned look_up_copy(const struct json_names *
 static inline unsigned look_up_key(const struct scan *scan, const struct json_names *names,
                                    const struct json_token *key)
 {
-    const char *at = key->ptr;
-    size_t len = key->len;
-    uint64_t words[3] = {0, 0, 0};
-    if (key->escaped || scan->end - at < KEY_WIDE) {
+    uint64_t words[3];
+    if (key->escaped || key->ptr + key->len < scan->start + 8) {
         return look_up_copy(names, key);
     }
-    if (len > JSON_NAME_BYTES) {
+    if (key->len > JSON_NAME_BYTES) {
         return JSON_NAMES_MAX;
     }
-    json_words16(at, len < 16 ? len : 16, words);
-    if (len > 16) {
-        words[2] = json_low_bytes(json_load64(at + 16), (unsigned)len - 16);
-    }
+    json_words24(key->ptr, key->len, words);
     return look_up(names, words);
 }
 

@@ -40,17 +40,27 @@ static void plan_counts(struct event_plan *plan, enum event_type type, size_t fi
     }
 }
 
+static void plan_text(struct plan_text *text, const char *before, struct str middle,
+                      const char *after)
+{
+    int len =
+        snprintf(text->text, sizeof text->text, "%s%.*s%s", before, STR_FORMAT(middle), after);
+    KOL_ASSERT(len > 0 && (size_t)len < sizeof text->text);
+    text->len = (uint8_t)len;
+}
+
 static void plan_choices(struct event_plan *plan, size_t field)
 {
     struct plan_choices *choices = &plan->choices[plan->choice_count];
     struct str rest = str_of(plan->rows[field].choices);
-    while (rest.len) {
+    for (; rest.len; choices->count++) {
         struct str word = str_cut(&rest, ' ');
         char text[16] = {0};
         KOL_ASSERT(word.len < sizeof text && choices->count < PLAN_CHOICES_MAX);
         memcpy(text, word.ptr, word.len);
         choices->words[choices->count][0] = json_load64(text);
-        choices->words[choices->count++][1] = json_load64(text + 8);
+        choices->words[choices->count][1] = json_load64(text + 8);
+        plan_text(&choices->quoted[choices->count], "\"", word, "\"");
     }
     if (choices->count) {
         KOL_ASSERT(plan->choice_count < PLAN_CHOICE_FIELDS - 1);
@@ -60,11 +70,8 @@ static void plan_choices(struct event_plan *plan, size_t field)
 
 static void plan_field(struct plan_field *plan, const struct field *row)
 {
-    int key_len = snprintf(plan->key, sizeof plan->key, ",\"%s\":", row->name);
-    KOL_ASSERT(key_len > 0 && (size_t)key_len < sizeof plan->key);
     KOL_ASSERT(row->offset <= UINT16_MAX && row->max_bytes <= UINT32_MAX);
     plan->kind = (uint8_t)row->kind;
-    plan->key_len = (uint8_t)key_len;
     plan->offset = (uint16_t)row->offset;
     plan->max_bytes = (uint32_t)row->max_bytes;
     if (row->kind == FIELD_INT) {
@@ -85,6 +92,7 @@ static void plan_type(enum event_type type)
         plan->field_of[name] = (uint8_t)i;
         plan->required |= (uint64_t)table.fields[i].required << i;
         plan_field(&plan->fields[i], &table.fields[i]);
+        plan_text(&plan->keys[i], ",\"", str_of(table.fields[i].name), "\":");
         plan_choices(plan, i);
         plan_others(plan, i);
         plan_counts(plan, type, i);

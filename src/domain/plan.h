@@ -18,25 +18,28 @@ enum {
     PLAN_LIST_MAX = 16,
     PLAN_CHOICES_MAX = 8,
     PLAN_CHOICE_FIELDS = 4,
-    PLAN_KEY_BYTES = 32, /* `,"name":` of the longest name, and room to copy it whole */
+    PLAN_KEY_BYTES = 32, /* of the longest name or word with what stands around it; copied whole */
     PLAN_NAME_WORDS = JSON_NAMES_MAX / 64,
 };
 
-/* The words of a CHOICE, each as two words of eight bytes with zeros behind its end. */
+/* The words of a CHOICE: each as two words of eight bytes with zeros behind its end, for the
+ * decoder, and in its quotes, for the encoder. */
 struct plan_choices {
     size_t count;
     uint64_t words[PLAN_CHOICES_MAX][2];
+    struct plan_text {
+        char text[PLAN_KEY_BYTES];
+        uint8_t len;
+    } quoted[PLAN_CHOICES_MAX];
 };
 
 /* A field, as far as an ordinary value of it needs: what is not ordinary asks the table. */
 struct plan_field {
-    uint8_t kind;             /* enum field_kind */
-    uint8_t key_len;          /* bytes of `key` */
-    uint16_t offset;          /* of the value in struct event */
-    uint8_t choices;          /* of a CHOICE: index in event_plan.choices */
-    uint32_t max_bytes;       /* of a text */
-    int64_t min, max;         /* of an INT */
-    char key[PLAN_KEY_BYTES]; /* `,"name":` */
+    uint8_t kind;       /* enum field_kind */
+    uint8_t choices;    /* of a CHOICE: index in event_plan.choices */
+    uint16_t offset;    /* of the value in struct event */
+    uint32_t max_bytes; /* of a text */
+    int64_t min, max;   /* of an INT */
 };
 
 /* Another name of a field, by ids. */
@@ -58,6 +61,7 @@ struct event_plan {
     uint64_t others[PLAN_NAME_WORDS]; /* those that it accepts for a field */
     uint8_t field_of[JSON_NAMES_MAX]; /* of an own name */
     struct plan_field fields[PLAN_FIELDS_MAX];
+    struct plan_text keys[PLAN_FIELDS_MAX];  /* `,"name":` */
     struct plan_other other[PLAN_LIST_MAX];  /* best first for each field */
     struct plan_count counts[PLAN_LIST_MAX]; /* best first for each field */
     struct plan_choices choices[PLAN_CHOICE_FIELDS];

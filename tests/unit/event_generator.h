@@ -188,6 +188,10 @@ static inline void put_time(struct buf *out)
     }
 }
 
+#define NBSP_GROUPED                                                                               \
+    "1\xC2\xA0"                                                                                    \
+    "234"
+
 static inline void put_count(struct buf *out)
 {
     static const char *const counts[] = {"11.3K",
@@ -203,8 +207,7 @@ static inline void put_count(struct buf *out)
                                          "",
                                          " 3k ",
                                          "9999999999999999999B",
-                                         "1\xC2\xA0"
-                                         "234",
+                                         NBSP_GROUPED,
                                          "-5"};
     if (one_in(4)) {
         put_number(out);
