@@ -4,7 +4,7 @@
  * One pass over the bytes finds the values of known keys wherever they stand and validates all the
  * rest (syntax of RFC 8259, UTF-8, escapes, depth); a second step converts the values that the
  * event's type needs. Nothing is allocated per event but from the caller's arena, and that only for
- * texts with escapes and for lists.
+ * texts with escapes, lists and ids made here.
  *
  * Keys: any order; an unknown key is skipped with its value; of one key given twice the last counts
  * (a null too: the value is then unknown). Other names of a field: see .accepts in

@@ -61,6 +61,7 @@ static inline void put_piece(struct buf *out)
         "\\/",
         "\\b\\f\\r\\t",
         "\\u0000",
+        "\\u001f\\u0001",
         "\\u00e9",
         "\\u1EA1",
         "\\uD83D\\uDE00",
