@@ -3,6 +3,7 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 static _Atomic int64_t fixed_now_us;
@@ -87,16 +88,50 @@ static inline bool is_wrong(unsigned wrong)
     return wrong >> 31;
 }
 
-/* Reads "YYYY-MM-DD" as days since 1970. */
-static bool read_date(const char *at, int64_t *days)
+/* Eight bytes, the first one lowest. */
+static inline uint64_t load64(const char *at)
+{
+    uint64_t word;
+    memcpy(&word, at, sizeof word);
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    word = __builtin_bswap64(word);
+#endif
+    return word;
+}
+
+/*
+ * Reads eight characters at once. `pattern` has a '0' for each digit and, of what is not, the
+ * character itself. Byte i of the result is the number of two digits that begins at character i;
+ * the highest bit of a byte of `*wrong` is set where a character is not as in the pattern.
+ */
+static inline uint64_t read_pairs(uint64_t word, const char *pattern, uint64_t *wrong)
+{
+    uint64_t differs = word ^ load64(pattern); /* of a digit: its value */
+    uint64_t room = 0; /* what must be added to the first wrong value for 0x80 */
+    for (int i = 0; i < 8; i++) {
+        room |= (uint64_t)(pattern[i] == '0' ? 0x80 - 10 : 0x80 - 1) << (i * 8);
+    }
+    *wrong |= differs | (differs + room);
+    return differs * 10 + (differs >> 8);
+}
+
+static inline bool has_high_bit(uint64_t word)
+{
+    return word & UINT64_C(0x8080808080808080);
+}
+
+static inline int pair_at(uint64_t pairs, int i)
+{
+    return (int)(pairs >> (i * 8) & 0xFF);
+}
+
+/* A date as days since 1970; false if there is no such day. */
+static inline bool make_days(int year, int month, int day, int64_t *days)
 {
     static const unsigned char month_days[] = {31, 29, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31};
-    unsigned wrong = 0;
-    int year = two_digits(at, &wrong) * 100 + two_digits(at + 2, &wrong);
-    int month = two_digits(at + 5, &wrong), day = two_digits(at + 8, &wrong);
     bool leap = (year % 4 == 0 && year % 100 != 0) || year % 400 == 0;
-    if (is_wrong(wrong) || at[4] != '-' || at[7] != '-' || month < 1 || month > 12 || day < 1 ||
-        day > month_days[month - 1] || (month == 2 && day == 29 && !leap)) {
+    if (month < 1 || month > 12 || day < 1 || day > month_days[month - 1] ||
+        (month == 2 && day == 29 && !leap)) {
         return false;
     }
     *days = days_of_date(year, month, day);
@@ -143,38 +178,50 @@ static bool read_zone(struct str zone, int64_t *ahead_s)
 
 enum { DATE_BYTES = 10, TIME_BYTES = 19 }; /* "YYYY-MM-DD", "YYYY-MM-DDTHH:MM:SS" */
 
-/* The time of day in the last eight of TIME_BYTES bytes, in seconds. */
-static bool read_clock(const char *at, int64_t *seconds)
-{
-    unsigned wrong = 0;
-    int hour = two_digits(at, &wrong), minute = two_digits(at + 3, &wrong);
-    int second = two_digits(at + 6, &wrong);
-    *seconds = hour * 3600 + minute * 60 + second;
-    return !is_wrong(wrong) && at[2] == ':' && at[5] == ':' && hour <= 23 && minute <= 59 &&
-           second <= 60;
-}
-
 bool clock_parse(struct str text, int64_t *out_us)
 {
-    int64_t days, seconds, us, ahead_s;
+    int64_t days, us, ahead_s;
+    uint64_t wrong = 0;
+    unsigned second_wrong = 0;
     if (text.len < TIME_BYTES + 1) {
         return false;
     }
-    struct str rest = {text.ptr + TIME_BYTES, text.len - TIME_BYTES};
     char between = text.ptr[DATE_BYTES];
-    if (!read_date(text.ptr, &days) || (between != 'T' && between != 't' && between != ' ') ||
-        !read_clock(text.ptr + DATE_BYTES + 1, &seconds) || !take_fraction(&rest, &us) ||
-        !read_zone(rest, &ahead_s)) {
+    uint64_t middle = load64(text.ptr + 8) & ~(UINT64_C(0xFF) << 16); /* `between` is asked below */
+    uint64_t date = read_pairs(load64(text.ptr), "0000-00-", &wrong);
+    uint64_t rest = read_pairs(middle,
+                               "00"
+                               "\0"
+                               "00:00",
+                               &wrong);
+    int hour = pair_at(rest, 3), minute = pair_at(rest, 6);
+    int second = two_digits(text.ptr + 17, &second_wrong);
+    struct str tail = {text.ptr + TIME_BYTES, text.len - TIME_BYTES};
+    if (has_high_bit(wrong) || is_wrong(second_wrong) || text.ptr[16] != ':' ||
+        (between != 'T' && between != 't' && between != ' ') || hour > 23 || minute > 59 ||
+        second > 60 ||
+        !make_days(pair_at(date, 0) * 100 + pair_at(date, 2), pair_at(date, 5), pair_at(rest, 0),
+                   &days) ||
+        !take_fraction(&tail, &us) || !read_zone(tail, &ahead_s)) {
         return false;
     }
-    *out_us = (days * 86400 + seconds - ahead_s) * CLOCK_US_PER_SECOND + us;
+    int of_day = hour * 3600 + minute * 60 + second;
+    *out_us = (days * 86400 + of_day - ahead_s) * CLOCK_US_PER_SECOND + us;
     return true;
 }
 
 bool clock_parse_day(struct str text, int64_t *out_us)
 {
     int64_t days;
-    if (text.len != DATE_BYTES || !read_date(text.ptr, &days)) {
+    uint64_t wrong = 0;
+    unsigned day_wrong = 0;
+    if (text.len != DATE_BYTES) {
+        return false;
+    }
+    uint64_t date = read_pairs(load64(text.ptr), "0000-00-", &wrong);
+    int day = two_digits(text.ptr + 8, &day_wrong);
+    if (has_high_bit(wrong) || is_wrong(day_wrong) ||
+        !make_days(pair_at(date, 0) * 100 + pair_at(date, 2), pair_at(date, 5), day, &days)) {
         return false;
     }
     *out_us = days * CLOCK_US_PER_DAY;
