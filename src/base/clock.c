@@ -3,8 +3,9 @@
 
 #include <stdatomic.h>
 #include <stdlib.h>
-#include <string.h>
 #include <time.h>
+
+#include "base/bytes.h"
 
 static _Atomic int64_t fixed_now_us;
 static atomic_bool environment_read;
@@ -88,17 +89,6 @@ static inline bool is_wrong(unsigned wrong)
     return wrong >> 31;
 }
 
-/* Eight bytes, the first one lowest. */
-static inline uint64_t load64(const char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
-
 /*
  * Reads eight characters at once. `pattern` has a '0' for each digit and, of what is not, the
  * character itself. Byte i of the result is the number of two digits that begins at character i;
@@ -106,7 +96,7 @@ static inline uint64_t load64(const char *at)
  */
 static inline uint64_t read_pairs(uint64_t word, const char *pattern, uint64_t *wrong)
 {
-    uint64_t differs = word ^ load64(pattern); /* of a digit: its value */
+    uint64_t differs = word ^ bytes_load64(pattern); /* of a digit: its value */
     uint64_t room = 0; /* what must be added to the first wrong value for 0x80 */
     for (int i = 0; i < 8; i++) {
         room |= (uint64_t)(pattern[i] == '0' ? 0x80 - 10 : 0x80 - 1) << (i * 8);
@@ -187,8 +177,9 @@ bool clock_parse(struct str text, int64_t *out_us)
         return false;
     }
     char between = text.ptr[DATE_BYTES];
-    uint64_t middle = load64(text.ptr + 8) & ~(UINT64_C(0xFF) << 16); /* `between` is asked below */
-    uint64_t date = read_pairs(load64(text.ptr), "0000-00-", &wrong);
+    uint64_t middle =
+        bytes_load64(text.ptr + 8) & ~(UINT64_C(0xFF) << 16); /* `between` is asked below */
+    uint64_t date = read_pairs(bytes_load64(text.ptr), "0000-00-", &wrong);
     uint64_t rest = read_pairs(middle,
                                "00"
                                "\0"
@@ -218,7 +209,7 @@ bool clock_parse_day(struct str text, int64_t *out_us)
     if (text.len != DATE_BYTES) {
         return false;
     }
-    uint64_t date = read_pairs(load64(text.ptr), "0000-00-", &wrong);
+    uint64_t date = read_pairs(bytes_load64(text.ptr), "0000-00-", &wrong);
     int day = two_digits(text.ptr + 8, &day_wrong);
     if (has_high_bit(wrong) || is_wrong(day_wrong) ||
         !make_days(pair_at(date, 0) * 100 + pair_at(date, 2), pair_at(date, 5), day, &days)) {

@@ -13,16 +13,7 @@
 #include <emmintrin.h>
 #endif
 
-/* Eight bytes, the first one lowest. */
-static inline uint64_t json_load64(const char *at)
-{
-    uint64_t word;
-    memcpy(&word, at, sizeof word);
-#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    word = __builtin_bswap64(word);
-#endif
-    return word;
-}
+#include "base/bytes.h"
 
 /* The lowest `len` bytes of a word, 0 to 8. */
 static inline uint64_t json_low_bytes(uint64_t word, unsigned len)
@@ -36,15 +27,15 @@ static inline void json_words24(const char *at, size_t len, uint64_t words[3])
 {
     words[1] = words[2] = 0;
     if (len < 8) {
-        words[0] = len ? json_load64(at + len - 8) >> (64 - 8 * len) : 0;
+        words[0] = len ? bytes_load64(at + len - 8) >> (64 - 8 * len) : 0;
         return;
     }
-    words[0] = json_load64(at);
+    words[0] = bytes_load64(at);
     if (len > 16) {
-        words[1] = json_load64(at + 8);
-        words[2] = json_load64(at + len - 8) >> (192 - 8 * len);
+        words[1] = bytes_load64(at + 8);
+        words[2] = bytes_load64(at + len - 8) >> (192 - 8 * len);
     } else if (len > 8) {
-        words[1] = json_load64(at + len - 8) >> (128 - 8 * len);
+        words[1] = bytes_load64(at + len - 8) >> (128 - 8 * len);
     }
 }
 
@@ -110,15 +101,15 @@ enum { JSON_STEP = 8, JSON_BITS = 8 };
 static inline uint64_t json_special(const char *at)
 {
     const uint64_t ones = UINT64_C(0x0101010101010101);
-    uint64_t word = json_load64(at), quote = word ^ ones * '"', slash = word ^ ones * '\\';
+    uint64_t word = bytes_load64(at), quote = word ^ ones * '"', slash = word ^ ones * '\\';
     uint64_t hits = ((quote - ones) & ~quote) | ((slash - ones) & ~slash);
     return (hits | ((word - ones * 0x20) & ~word)) & ones * 0x80;
 }
 
 static inline void json_words16(const char *at, size_t len, uint64_t words[2])
 {
-    words[0] = json_low_bytes(json_load64(at), len < 8 ? (unsigned)len : 8);
-    words[1] = len > 8 ? json_low_bytes(json_load64(at + 8), (unsigned)len - 8) : 0;
+    words[0] = json_low_bytes(bytes_load64(at), len < 8 ? (unsigned)len : 8);
+    words[1] = len > 8 ? json_low_bytes(bytes_load64(at + 8), (unsigned)len - 8) : 0;
 }
 
 static inline int json_short_key(const char *at, uint64_t words[2])
@@ -139,7 +130,7 @@ static inline int json_short_key(const char *at, uint64_t words[2])
  */
 static inline unsigned json_digits(const char *at, uint64_t *value)
 {
-    uint64_t digits = json_load64(at) ^ UINT64_C(0x3030303030303030);
+    uint64_t digits = bytes_load64(at) ^ UINT64_C(0x3030303030303030);
     uint64_t others = (digits + UINT64_C(0x7676767676767676)) | digits;
     others &= UINT64_C(0x8080808080808080);
     unsigned count = others ? (unsigned)__builtin_ctzll(others) / 8 : 8;

@@ -360,7 +360,7 @@ __attribute__((noinline)) static unsigned look_up_copy(const struct json_names *
         return JSON_NAMES_MAX;
     }
     memset(copy + len, 0, JSON_NAME_BYTES + 1 - len);
-    uint64_t words[3] = {json_load64(copy), json_load64(copy + 8), json_load64(copy + 16)};
+    uint64_t words[3] = {bytes_load64(copy), bytes_load64(copy + 8), bytes_load64(copy + 16)};
     return look_up(names, words);
 }
 
@@ -394,9 +394,9 @@ static inline bool is_name(const struct scan *scan, const struct json_names *nam
     if (at >= scan->last_key) {
         return false;
     }
-    uint64_t differs = (json_load64(at + 1) ^ key->words[0]) & key->masks[0];
-    differs |= (json_load64(at + 9) ^ key->words[1]) & key->masks[1];
-    differs |= (json_load64(at + 17) ^ key->words[2]) & key->masks[2];
+    uint64_t differs = (bytes_load64(at + 1) ^ key->words[0]) & key->masks[0];
+    differs |= (bytes_load64(at + 9) ^ key->words[1]) & key->masks[1];
+    differs |= (bytes_load64(at + 17) ^ key->words[2]) & key->masks[2];
     return *at == '"' && differs == 0;
 }
 
@@ -632,8 +632,8 @@ static void make_key(struct json_key *key, struct str name)
     text[name.len] = '"';
     memset(mask, 0xFF, name.len + 1);
     for (size_t i = 0; i < ARRAY_LEN(key->words); i++) {
-        key->words[i] = json_load64(text + i * 8);
-        key->masks[i] = json_load64(mask + i * 8);
+        key->words[i] = bytes_load64(text + i * 8);
+        key->masks[i] = bytes_load64(mask + i * 8);
     }
     key->len = (uint32_t)name.len + 2;
 }
@@ -649,7 +649,7 @@ int json_names_add(struct json_names *names, struct str name)
     memcpy(names->texts[names->count], name.ptr, name.len);
     make_key(&names->keys[names->count], name);
     for (size_t i = 0; i < ARRAY_LEN(names->words[0]); i++) {
-        names->words[names->count][i] = json_load64(names->texts[names->count] + i * 8);
+        names->words[names->count][i] = bytes_load64(names->texts[names->count] + i * 8);
     }
     return (int)names->count++;
 }

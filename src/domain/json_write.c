@@ -31,7 +31,7 @@ static inline bool is_plain(uint64_t word)
 /* Puts eight to fifteen bytes as two words that may overlap; false if one must be escaped. */
 static inline bool put_plain_words(char *to, const char *at, size_t len)
 {
-    uint64_t first = json_load64(at), last = json_load64(at + len - 8);
+    uint64_t first = bytes_load64(at), last = bytes_load64(at + len - 8);
     memcpy(to, at, 8);
     memcpy(to + len - 8, at + len - 8, 8);
     return is_plain(first) && is_plain(last);

@@ -58,8 +58,8 @@ static void plan_choices(struct event_plan *plan, size_t field)
         char text[16] = {0};
         KOL_ASSERT(word.len < sizeof text && choices->count < PLAN_CHOICES_MAX);
         memcpy(text, word.ptr, word.len);
-        choices->words[choices->count][0] = json_load64(text);
-        choices->words[choices->count][1] = json_load64(text + 8);
+        choices->words[choices->count][0] = bytes_load64(text);
+        choices->words[choices->count][1] = bytes_load64(text + 8);
         plan_text(&choices->quoted[choices->count], "\"", word, "\"");
     }
     if (choices->count) {
