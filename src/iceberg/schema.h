@@ -51,6 +51,8 @@ struct ice_schema {
     int32_t schema_id;
     struct ice_field *fields;
     size_t count;
+    int32_t *identifiers; /* ids of the columns that tell rows apart, as the table declares them */
+    size_t identifier_count;
 };
 
 enum ice_transform {
@@ -149,6 +151,23 @@ struct ice_field ice_transform_result(const struct ice_field *source, enum ice_t
 /* The column with this id at any depth, or NULL; the top-level column with this name, or NULL. */
 const struct ice_field *ice_field_by_id(const struct ice_schema *schema, int32_t id);
 const struct ice_field *ice_field_by_name(const struct ice_schema *schema, const char *name);
+
+/* ---- JSON (schema_json.c), as in metadata and in the headers of manifests ---- */
+
+struct json_t; /* of jansson */
+
+void ice_schema_write(struct buf *out, const struct ice_schema *schema);
+void ice_spec_write(struct buf *out, const struct ice_partition_spec *spec);
+void ice_spec_fields_write(struct buf *out, const struct ice_partition_spec *spec); /* the array */
+
+/* What they read is in `arena`. A schema without an id has 0. A spec is the whole object, or the
+ * array of its fields alone (spec_id 0: the caller knows it); fields without an id count from 1000,
+ * as in version 1. KOL_CORRUPT with the place for what breaks the format, KOL_UNSUPPORTED by name
+ * for version 3 and beyond ICE_MAX_COLUMNS and ICE_MAX_NESTING. */
+enum kol_status ice_schema_read(const struct json_t *json, struct arena *arena,
+                                struct ice_schema *out, struct kol_error *err) KOL_CHECKED;
+enum kol_status ice_spec_read(const struct json_t *json, struct arena *arena,
+                              struct ice_partition_spec *out, struct kol_error *err) KOL_CHECKED;
 
 /* ---- values (value.c) ---- */
 
