@@ -4,10 +4,13 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/embedded.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "import/embedded.h"
 #include "import/preset.h"
+
+extern const struct embedded_file embedded_presets[];
+extern const size_t embedded_presets_count;
 
 static bool ends_in_json(const char *name)
 {
@@ -26,7 +29,7 @@ static enum kol_status load_file(const char *path, struct preset **out, struct k
     return status;
 }
 
-static enum kol_status load_embedded(const struct embedded_preset *row, struct preset **out,
+static enum kol_status load_embedded(const struct embedded_file *row, struct preset **out,
                                      struct kol_error *err)
 {
     struct str text = {(const char *)row->bytes, row->len};
@@ -91,7 +94,7 @@ static enum kol_status names_of_folder(const char *folder, struct names *names,
 static enum kol_status names_of_all(const char *folder, struct names *names, struct kol_error *err)
 {
     enum kol_status status = folder ? names_of_folder(folder, names, err) : KOL_OK;
-    for (size_t i = 0; i < embedded_preset_count; i++) {
+    for (size_t i = 0; i < embedded_presets_count; i++) {
         names_add(names, embedded_presets[i].name, strlen(embedded_presets[i].name));
     }
     return status;
@@ -116,7 +119,7 @@ static enum kol_status load_named(const struct names *names, size_t i, const cha
     if (i < names->from_folder) {
         return load_from_folder(folder, names->items[i], out, err);
     }
-    for (size_t row = 0; row < embedded_preset_count; row++) {
+    for (size_t row = 0; row < embedded_presets_count; row++) {
         if (strcmp(embedded_presets[row].name, names->items[i]) == 0) {
             return load_embedded(&embedded_presets[row], out, err);
         }
