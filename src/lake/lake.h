@@ -30,6 +30,7 @@ struct lake_options {
     int64_t memory_bytes;
     int threads;
     bool read_only; /* KOL_NOT_FOUND with the command that makes a lake where there is none */
+    bool relocate;  /* make a lake that was moved at home where it is */
 };
 
 /* Opens the lake; where it was made at another path says so and names the command that repairs it
@@ -60,6 +61,9 @@ enum kol_status lake_pin(struct lake *lake, const char *name_space, const char *
                          int64_t snapshot_id, struct lake_pin *out,
                          struct kol_error *err) KOL_CHECKED;
 void lake_unpin(struct lake_pin *pin);
+
+/* The columns as they were in the pinned snapshot. */
+const struct ice_schema *lake_pin_schema(const struct lake_pin *pin);
 
 /* Makes `pin` readable in the session under its name ("silver.kol_profiles"). */
 enum kol_status lake_view(struct engine_session *session, const struct lake_pin *pin,
