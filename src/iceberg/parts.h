@@ -1,0 +1,132 @@
+/*
+ * parts.h: what the files of this room share: schemas and specs as JSON, copies into another arena,
+ * names that nobody has given before, sets of locations. Private to the room.
+ */
+#ifndef ICEBERG_PARTS_H
+#define ICEBERG_PARTS_H
+
+#include <jansson.h>
+
+#include "iceberg/metadata.h"
+#include "iceberg/storage.h"
+
+/* ---- JSON of schemas, specs and orders (schema_json.c) ---- */
+
+/* {"type":"struct","schema-id":0,"fields":[...]}: in metadata and in the header of a manifest. */
+void ice_schema_put_json(struct buf *out, const struct ice_schema *schema);
+/* [{"name":...,"transform":...,"source-id":...,"field-id":...}]: the header of a manifest. */
+void ice_spec_put_fields_json(struct buf *out, const struct ice_partition_spec *spec);
+/* {"spec-id":0,"fields":[...]}. */
+void ice_spec_put_json(struct buf *out, const struct ice_partition_spec *spec);
+void ice_order_put_json(struct buf *out, const struct ice_sort_order *order);
+
+/* The same back, in `arena`; KOL_CORRUPT with the place in the document. The fields of a spec
+ * without ids (version 1) get 1000, 1001, ... */
+enum kol_status ice_schema_read_json(struct str json, struct arena *arena, struct ice_schema *out,
+                                     struct kol_error *err) KOL_CHECKED;
+enum kol_status ice_spec_fields_read_json(struct str json, int32_t spec_id, struct arena *arena,
+                                          struct ice_partition_spec *out,
+                                          struct kol_error *err) KOL_CHECKED;
+
+/* ---- reading a JSON document with a place for messages (json_reader.c) ---- */
+
+/* The first failure stays; every getter answers its fallback (0, NULL) from then on, so that a
+ * caller looks at `status` where it matters: before a loop and at the end. */
+struct json_reader {
+    struct arena *arena; /* of what is read */
+    struct kol_error *err;
+    enum kol_status status;
+    const char *document; /* for messages: what is read */
+    char path[256];       /* "snapshots[3].summary" */
+    size_t path_len;
+};
+
+enum { JSON_MAX_ITEMS = 1 << 20 }; /* of one array or object */
+
+/* Parses `text`; NULL, with the failure in the reader, where it is no JSON object or array. */
+json_t *json_reader_parse(struct json_reader *reader, struct str text);
+void json_reader_fail(struct json_reader *reader, enum kol_status status, const char *key,
+                      const char *problem);
+/* Goes into key[index] (index < 0: key); the result goes to json_reader_leave(). */
+size_t json_reader_enter(struct json_reader *reader, const char *key, long index);
+void json_reader_leave(struct json_reader *reader, size_t mark);
+
+int64_t json_reader_int(struct json_reader *reader, const json_t *object, const char *key,
+                        int64_t min, int64_t max);
+/* `fallback` where the key is absent or null. */
+int64_t json_reader_int_or(struct json_reader *reader, const json_t *object, const char *key,
+                           int64_t min, int64_t max, int64_t fallback);
+bool json_reader_bool_or(struct json_reader *reader, const json_t *object, const char *key,
+                         bool fallback);
+/* In the arena. */
+const char *json_reader_text(struct json_reader *reader, const json_t *object, const char *key);
+const char *json_reader_text_or(struct json_reader *reader, const json_t *object, const char *key,
+                                const char *fallback);
+/* NULL where it is absent; a failure where it is of another kind or too long. */
+const json_t *json_reader_array_or(struct json_reader *reader, const json_t *object,
+                                   const char *key);
+const json_t *json_reader_object_or(struct json_reader *reader, const json_t *object,
+                                    const char *key);
+const json_t *json_reader_array(struct json_reader *reader, const json_t *object, const char *key);
+/* A text as it stands in the document, for what is only carried along. */
+const char *json_reader_raw(struct json_reader *reader, const json_t *value);
+
+void json_reader_schema(struct json_reader *reader, const json_t *object, struct ice_schema *out);
+/* `fields`: the array; `next_id`: of the next field without an id, moved on. */
+void json_reader_spec(struct json_reader *reader, const json_t *fields, int32_t *next_id,
+                      struct ice_partition_spec *out);
+void json_reader_order(struct json_reader *reader, const json_t *object,
+                       struct ice_sort_order *out);
+
+/* ---- copies (schema.c, metadata.c) ---- */
+
+void *ice_copy(struct arena *arena, const void *bytes, size_t len);
+const char *ice_copy_text(struct arena *arena, const char *text); /* NULL stays NULL */
+struct ice_schema ice_schema_copy(struct arena *arena, const struct ice_schema *schema);
+struct ice_partition_spec ice_spec_copy(struct arena *arena, const struct ice_partition_spec *spec);
+struct ice_sort_order ice_order_copy(struct arena *arena, const struct ice_sort_order *order);
+struct ice_pair *ice_pairs_copy(struct arena *arena, const struct ice_pair *pairs, size_t count);
+
+bool ice_type_equal(const struct ice_field *a, const struct ice_field *b); /* of primitives */
+/* Whether `from` may become `to` without rewriting a file: the same, or widened. */
+bool ice_type_may_become(const struct ice_field *from, const struct ice_field *to);
+bool ice_type_is_nested(enum ice_type type);
+int32_t ice_schema_highest_id(const struct ice_schema *schema);
+
+/* ---- versions (metadata.c) ---- */
+
+struct ice_metadata *ice_metadata_new(void);
+/* One more holder of the same version; each gives it back by ice_metadata_free(). */
+struct ice_metadata *ice_metadata_share(const struct ice_metadata *metadata);
+/* The version as a copy of its own, to be changed by its maker before anybody else sees it. */
+struct ice_metadata *ice_metadata_copy(const struct ice_metadata *metadata);
+void ice_metadata_set_property(struct ice_metadata *metadata, const char *key, const char *value);
+
+/* ---- names ---- */
+
+void ice_put_uuid(struct buf *out); /* a random one (version 4) */
+int64_t ice_random_id(void);        /* 1 .. 2^63-1 */
+int64_t ice_now_ms(void);
+/* "<location>/metadata/00012-<uuid>.metadata.json". */
+void ice_new_metadata_location(struct buf *out, const char *location, int64_t version);
+/* 12 of such a name; -1 where it has no number. */
+int64_t ice_metadata_version(const char *metadata_location);
+void ice_hint_location(struct buf *out, const char *location);
+
+/* Reads and inflates the metadata file at a location. */
+enum kol_status ice_metadata_fetch(struct storage *storage, const char *location,
+                                   struct ice_metadata **out, struct kol_error *err) KOL_CHECKED;
+
+/* ---- sets of locations (paths.c) ---- */
+
+/* "file:///a", "file:/a" and "/a" are one location. */
+struct ice_paths {
+    const char **slots; /* views; NULL where free */
+    size_t size, count; /* size: a power of two, or 0 */
+};
+
+bool ice_paths_add(struct ice_paths *paths, const char *location); /* false: was in it already */
+bool ice_paths_has(const struct ice_paths *paths, const char *location);
+void ice_paths_free(struct ice_paths *paths);
+
+#endif
