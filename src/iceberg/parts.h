@@ -1,6 +1,6 @@
 /*
- * parts.h: what the files of this room share: schemas and specs as JSON, copies into another arena,
- * names that nobody has given before, sets of locations. Private to the room.
+ * parts.h: what the files of this room share: a reader of JSON documents, copies into another
+ * arena, names that nobody has given before, sets of locations. Private to the room.
  */
 #ifndef ICEBERG_PARTS_H
 #define ICEBERG_PARTS_H
@@ -9,24 +9,6 @@
 
 #include "iceberg/metadata.h"
 #include "iceberg/storage.h"
-
-/* ---- JSON of schemas, specs and orders (schema_json.c) ---- */
-
-/* {"type":"struct","schema-id":0,"fields":[...]}: in metadata and in the header of a manifest. */
-void ice_schema_put_json(struct buf *out, const struct ice_schema *schema);
-/* [{"name":...,"transform":...,"source-id":...,"field-id":...}]: the header of a manifest. */
-void ice_spec_put_fields_json(struct buf *out, const struct ice_partition_spec *spec);
-/* {"spec-id":0,"fields":[...]}. */
-void ice_spec_put_json(struct buf *out, const struct ice_partition_spec *spec);
-void ice_order_put_json(struct buf *out, const struct ice_sort_order *order);
-
-/* The same back, in `arena`; KOL_CORRUPT with the place in the document. The fields of a spec
- * without ids (version 1) get 1000, 1001, ... */
-enum kol_status ice_schema_read_json(struct str json, struct arena *arena, struct ice_schema *out,
-                                     struct kol_error *err) KOL_CHECKED;
-enum kol_status ice_spec_fields_read_json(struct str json, int32_t spec_id, struct arena *arena,
-                                          struct ice_partition_spec *out,
-                                          struct kol_error *err) KOL_CHECKED;
 
 /* ---- reading a JSON document with a place for messages (json_reader.c) ---- */
 
@@ -71,12 +53,9 @@ const json_t *json_reader_array(struct json_reader *reader, const json_t *object
 /* A text as it stands in the document, for what is only carried along. */
 const char *json_reader_raw(struct json_reader *reader, const json_t *value);
 
-void json_reader_schema(struct json_reader *reader, const json_t *object, struct ice_schema *out);
-/* `fields`: the array; `next_id`: of the next field without an id, moved on. */
-void json_reader_spec(struct json_reader *reader, const json_t *fields, int32_t *next_id,
-                      struct ice_partition_spec *out);
-void json_reader_order(struct json_reader *reader, const json_t *object,
-                       struct ice_sort_order *out);
+/* Takes in the failure of a call that has filled `why`. */
+void json_reader_take(struct json_reader *reader, enum kol_status status,
+                      const struct kol_error *why, const char *key);
 
 /* ---- copies (schema.c, metadata.c) ---- */
 

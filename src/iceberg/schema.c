@@ -215,8 +215,8 @@ struct ice_schema ice_schema_copy(struct arena *arena, const struct ice_schema *
 {
     struct ice_schema copy = *schema;
     copy.fields = copy_fields(arena, schema->fields, schema->count);
-    copy.identifier_ids = ice_copy(arena, schema->identifier_ids,
-                                   schema->identifier_count * sizeof *schema->identifier_ids);
+    copy.identifiers = ice_copy(arena, schema->identifiers,
+                                schema->identifier_count * sizeof *schema->identifiers);
     return copy;
 }
 
