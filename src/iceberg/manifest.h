@@ -56,11 +56,16 @@ enum kol_status ice_manifest_write(const struct ice_schema *schema,
                                    struct arena *arena, struct ice_manifest *manifest,
                                    struct buf *out, struct kol_error *err) KOL_CHECKED;
 
-/* All entries of a manifest in `arena`, inherited fields filled from `manifest` (NULL: left at -1).
- * Partition values are read by the spec in the file's header. KOL_UNSUPPORTED: a live delete file,
- * a data format other than Parquet, encryption (key_metadata), deletion vectors. */
+/* All entries of a manifest in `arena`, inherited fields filled from `manifest` (NULL: left at -1;
+ * a dead delete file is left out). Partition values are in the order of `spec`, which is the
+ * table's for manifest->spec_id, and of the types that `schema` gives them: KOL_CORRUPT where the
+ * file says otherwise. With NULL for both, those of the file's header are taken. KOL_UNSUPPORTED: a
+ * live delete file, a data format other than Parquet, encryption (key_metadata), deletion vectors.
+ */
 enum kol_status ice_manifest_read(struct str bytes, const struct ice_manifest *manifest,
-                                  struct arena *arena, struct ice_entry **out, size_t *count,
+                                  const struct ice_schema *schema,
+                                  const struct ice_partition_spec *spec, struct arena *arena,
+                                  struct ice_entry **out, size_t *count,
                                   struct kol_error *err) KOL_CHECKED;
 
 enum kol_status ice_manifest_list_write(const struct ice_manifest *manifests, size_t count,

@@ -184,6 +184,10 @@ enum kol_status ice_value_read(struct str bytes, const struct ice_field *field,
 int ice_value_compare(const struct ice_field *field, const struct ice_value *a,
                       const struct ice_value *b);
 
+/* The 32-bit murmur3 of the spec (appendix B), which buckets are made of; false for a type that has
+ * none (boolean, float, double, nested). The value must be known. */
+bool ice_value_hash(const struct ice_field *field, const struct ice_value *value, int32_t *out);
+
 /* Lower and upper bound of a column from its least and greatest value: strings cut at 16 code
  * points and binaries at 16 bytes, the upper one raised to stay above what was cut (no upper bound
  * where that cannot be: false). The result is binary form in `arena`. */
