@@ -26,7 +26,8 @@ struct etl_options {
     struct lake *lake;
     const char *const *tables; /* only these and what they need ("gold.dim_kol"); none: all */
     size_t table_count;
-    bool full; /* make even what did not change, and nothing incrementally */
+    const char *version; /* of the program, for lake.runs */
+    bool full;           /* make even what did not change, and nothing incrementally */
     /* Called after each table, in order; may be NULL. */
     void (*on_table)(const struct etl_table_report *report, void *user);
     void *user;

@@ -1,0 +1,44 @@
+/*
+ * etl_run.h: what the parts of one run share. Private.
+ */
+#ifndef LAKE_ETL_RUN_H
+#define LAKE_ETL_RUN_H
+
+#include "lake/etl.h"
+#include "lake/graph.h"
+#include "lake/rules.h"
+
+/* Property in the summary of a snapshot: what it was made from (JSON). A snapshot that somebody
+ * else made has none, so a table that was changed behind our back is made anew. */
+#define ETL_INPUTS "kol.inputs"
+#define ETL_RUN_ID "kol.run-id"
+
+struct etl_state {
+    struct lake *lake;
+    const struct etl_options *options;
+    struct engine *engine;
+    struct engine_session *session;
+    struct graph graph;
+    struct lake_pin **pins; /* every table read or written so far, at the version of this run */
+    size_t pin_count, pin_cap;
+    char run_id[40];
+    int64_t started_us;
+};
+
+/* The run's version of "gold.x", which is pinned and made a view at the first call; a declared
+ * table that does not exist is made. */
+enum kol_status etl_pin(struct etl_state *state, const char *name, struct lake_pin **out,
+                        struct kol_error *err) KOL_CHECKED;
+
+/* Makes the current version of a table that was just written the run's version. */
+enum kol_status etl_repin(struct etl_state *state, const struct lake_table *table,
+                          struct lake_pin **out, struct kol_error *err) KOL_CHECKED;
+
+/* Makes one table, or finds that nothing has changed. */
+enum kol_status etl_table(struct etl_state *state, struct graph_node *node,
+                          struct etl_table_report *report, struct kol_error *err) KOL_CHECKED;
+
+/* Adds the row to lake.runs that completes the run. */
+enum kol_status etl_write_run(struct etl_state *state, struct kol_error *err) KOL_CHECKED;
+
+#endif

@@ -1,0 +1,375 @@
+/*
+ * etl_table.c: making one table: skip it or write it, check it, quarantine, commit.
+ *
+ * The rows are written once, straight from the SELECT into the table's own files, which nobody sees
+ * before the commit. Rules are checked on those files; only where rows break one are the good ones
+ * written a second time.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/hash.h"
+#include "base/mem.h"
+#include "lake/etl_run.h"
+
+#define QUARANTINE "lake.quarantine"
+
+/* One table in the making. */
+struct making {
+    struct etl_state *state;
+    const struct graph_node *node;
+    const struct lake_table *table;
+    struct arena arena;
+    struct ice_metadata *metadata; /* the version before */
+    const char *inputs;            /* what it is made from, as it will stand in the summary */
+    struct ice_data_file *files;
+    size_t file_count;
+    int64_t quarantined;
+};
+
+/* ---- what it is made from ---- */
+
+static void put_columns_text(struct buf *out, const struct lake_table *table)
+{
+    for (size_t i = 0; i < table->column_count; i++) {
+        const struct lake_column *column = &table->columns[i];
+        buf_printf(out, "%s %s %d,", column->name, column->type, column->required);
+    }
+    buf_printf(out, "|%s|%s|%s", table->keys, table->sort, table->partition);
+}
+
+/* {"text": hash of the SELECT, the prelude and the declaration, "tables": {name: snapshot}} */
+static enum kol_status describe_inputs(struct making *making, struct kol_error *err)
+{
+    struct buf text = {0}, hash = {0};
+    json_t *tables = json_object();
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < making->node->input_count && status == KOL_OK; i++) {
+        struct lake_pin *pin;
+        status = etl_pin(making->state, making->node->inputs[i], &pin, err);
+        if (status == KOL_OK) {
+            json_object_set_new(tables, making->node->inputs[i], json_integer(pin->snapshot_id));
+        }
+    }
+    buf_put(&text, making->node->sql);
+    buf_put(&text, graph_prelude());
+    put_columns_text(&text, making->table);
+    hash_put_hex128(&hash, buf_str(&text));
+    json_t *all = json_pack("{s:s, s:o}", "text", hash.ptr, "tables", tables);
+    char *dump = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
+    making->inputs = arena_copy(&making->arena, str_of(dump)).ptr;
+    free(dump);
+    json_decref(all);
+    buf_free(&text);
+    buf_free(&hash);
+    return status;
+}
+
+static bool is_unchanged(const struct making *making)
+{
+    const struct ice_snapshot *snapshot = ice_current_snapshot(making->metadata);
+    const char *before = snapshot ? ice_summary(snapshot, ETL_INPUTS) : NULL;
+    return before && strcmp(before, making->inputs) == 0;
+}
+
+/* ---- writing ---- */
+
+/* The declaration without its NOT NULLs: rows that break them are to be quarantined, not to end the
+ * run. */
+static const struct lake_table *relaxed(struct making *making)
+{
+    struct lake_table *copy = arena_alloc(&making->arena, sizeof *copy);
+    struct lake_column *columns =
+        arena_alloc(&making->arena, making->table->column_count * sizeof *columns);
+    *copy = *making->table;
+    memcpy(columns, copy->columns, copy->column_count * sizeof *columns);
+    for (size_t i = 0; i < copy->column_count; i++) {
+        columns[i].required = false;
+    }
+    copy->columns = columns;
+    return copy;
+}
+
+/* The columns of a SELECT must be those of the declaration, by name and in order: a swapped pair of
+ * one type would pass every cast. */
+static enum kol_status check_names(struct making *making, struct kol_error *err)
+{
+    struct buf sql = {0};
+    struct engine_result *result = NULL;
+    buf_puts(&sql, "SELECT * FROM (");
+    buf_put(&sql, making->node->sql);
+    buf_puts(&sql, "\n) LIMIT 0");
+    enum kol_status status = engine_query(making->state->session, sql.ptr, &result, err);
+    buf_free(&sql);
+    if (status != KOL_OK) {
+        return status;
+    }
+    const struct lake_table *table = making->table;
+    size_t count = engine_columns(result);
+    if (count != table->column_count) {
+        status = kol_fail(err, KOL_INVALID, "the SELECT gives %zu columns, %zu are declared", count,
+                          table->column_count);
+    }
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        if (strcmp(engine_column_name(result, i), table->columns[i].name) != 0) {
+            status = kol_fail(err, KOL_INVALID, "column %zu of the SELECT is %s, declared is %s",
+                              i + 1, engine_column_name(result, i), table->columns[i].name);
+        }
+    }
+    engine_result_free(&result);
+    return status;
+}
+
+static enum kol_status write_rows(struct making *making, const struct lake_table *table,
+                                  const char *select, struct kol_error *err)
+{
+    return lake_write(making->state->lake, making->state->session, table, making->metadata, select,
+                      &making->arena, &making->files, &making->file_count, err);
+}
+
+static void remove_files(struct making *making)
+{
+    struct storage *storage = making->state->lake->storage;
+    for (size_t i = 0; i < making->file_count; i++) {
+        /* What cannot be removed stays as an orphan, which `kol maintain` takes away. */
+        struct kol_error ignored;
+        (void)!storage->ops->remove(storage, making->files[i].path, &ignored);
+    }
+    making->file_count = 0;
+}
+
+/* ---- rows that break a rule ---- */
+
+/* SELECT of the columns of lake.quarantine for all broken rules. */
+static void put_quarantine_select(struct buf *sql, const struct making *making, const char *scan,
+                                  const struct broken_rule *broken, size_t count)
+{
+    struct buf name = {0}, found = {0};
+    buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
+    clock_format(&found, making->state->started_us);
+    for (size_t i = 0; i < count; i++) {
+        buf_puts(sql, i ? " UNION ALL SELECT " : "SELECT ");
+        engine_quote_text(sql, buf_str(&name));
+        buf_puts(sql, " AS table_name, ");
+        engine_quote_text(sql, str_of(broken[i].rule->name));
+        buf_puts(sql, " AS rule, CAST(to_json(whole) AS VARCHAR) AS \"row\", ");
+        engine_quote_text(sql, str_of(making->state->run_id));
+        buf_printf(sql,
+                   " AS run_id, TIMESTAMPTZ '%s' AS found_at FROM (SELECT staged AS whole, (%s) AS "
+                   "bad FROM (%s) AS staged) WHERE bad",
+                   found.ptr, broken[i].condition, scan);
+    }
+    buf_free(&name);
+    buf_free(&found);
+}
+
+static void put_good_select(struct buf *sql, const struct making *making, const char *scan,
+                            const struct broken_rule *broken, size_t count)
+{
+    buf_puts(sql, "SELECT ");
+    for (size_t i = 0; i < making->table->column_count; i++) {
+        buf_puts(sql, i ? ", " : "");
+        engine_quote_name(sql, str_of(making->table->columns[i].name));
+    }
+    buf_puts(sql, " FROM (SELECT staged.*");
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(sql, ", (%s) AS kol_bad_%zu", broken[i].condition, i);
+    }
+    buf_printf(sql, " FROM (%s) AS staged) WHERE true", scan);
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(sql, " AND kol_bad_%zu IS NOT TRUE", i);
+    }
+}
+
+/* True where lake.quarantine holds rows of this table now. */
+static bool has_quarantined(const struct lake_pin *pin, const char *name)
+{
+    for (size_t i = 0; i < pin->files.count; i++) {
+        const struct ice_data_file *file = &pin->files.files[i];
+        if (file->partition_count == 1 && str_is(file->partition[0].bytes, name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* Makes `files` all that lake.quarantine says of this table. */
+static enum kol_status replace_quarantined(struct making *making, const struct lake_pin *pin,
+                                           const char *name, struct ice_data_file *files,
+                                           size_t count, struct kol_error *err)
+{
+    struct ice_value partition = {.known = true, .bytes = str_of(name)};
+    const struct ice_data_file replaced = {
+        .spec_id = pin->metadata->default_spec_id, .partition = &partition, .partition_count = 1};
+    struct ice_change change = {.operation = ICE_REPLACE_PARTITIONS,
+                                .files = files,
+                                .file_count = count,
+                                .replaced = &replaced,
+                                .replaced_count = 1};
+    struct ice_ident ident = {pin->name_space, pin->name};
+    return ice_commit(making->state->lake->catalog, ident, &change, NULL, err);
+}
+
+static enum kol_status quarantine(struct making *making, const char *scan,
+                                  const struct broken_rule *broken, size_t count,
+                                  struct kol_error *err)
+{
+    struct etl_state *state = making->state;
+    struct lake_pin *pin;
+    struct ice_data_file *files = NULL;
+    size_t file_count = 0;
+    struct buf name = {0}, sql = {0};
+    buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
+    const struct lake_table *table = lake_table_find("lake", "quarantine");
+    enum kol_status status = etl_pin(state, QUARANTINE, &pin, err);
+    if (status == KOL_OK && count) {
+        put_quarantine_select(&sql, making, scan, broken, count);
+        status = lake_write(state->lake, state->session, table, pin->metadata, sql.ptr,
+                            &making->arena, &files, &file_count, err);
+    }
+    if (status == KOL_OK && (count || has_quarantined(pin, name.ptr))) {
+        status = replace_quarantined(making, pin, name.ptr, files, file_count, err);
+        if (status == KOL_OK) {
+            status = etl_repin(state, table, &pin, err);
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        making->quarantined += broken[i].rows;
+    }
+    buf_free(&name);
+    buf_free(&sql);
+    return status;
+}
+
+/* Views for the tables that rules of this table refer to. */
+static enum kol_status pin_references(struct making *making, const struct lake_rule *rules,
+                                      size_t count, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        if (rules[i].kind == RULE_REFERENCE) {
+            struct lake_pin *pin;
+            const char *dot = strchr(strchr(rules[i].argument, '.') + 1, '.');
+            struct str name = {rules[i].argument, (size_t)(dot - rules[i].argument)};
+            status = etl_pin(making->state, arena_copy(&making->arena, name).ptr, &pin, err);
+        }
+    }
+    return status;
+}
+
+static enum kol_status check_rows(struct making *making, struct kol_error *err)
+{
+    struct lake_rule *rules;
+    struct broken_rule *broken = NULL;
+    size_t broken_count = 0;
+    struct ice_schema schema;
+    struct buf scan = {0}, good = {0};
+    size_t count = lake_rules(making->table, &making->arena, &rules);
+    lake_table_schema_for(making->table, making->metadata, &making->arena, &schema);
+    enum kol_status status = pin_references(making, rules, count, err);
+    if (status == KOL_OK) {
+        status = lake_check(making->state->session, rules, count, &schema, making->files,
+                            making->file_count, &making->arena, &broken, &broken_count, err);
+    }
+    if (status == KOL_OK) {
+        engine_scan_sql(&schema, making->files, making->file_count, &scan);
+        status = quarantine(making, scan.ptr, broken, broken_count, err);
+    }
+    if (status == KOL_OK && broken_count) {
+        struct making first = *making;
+        put_good_select(&good, making, scan.ptr, broken, broken_count);
+        status = write_rows(making, making->table, good.ptr, err);
+        remove_files(&first);
+    }
+    buf_free(&scan);
+    buf_free(&good);
+    return status;
+}
+
+/* ---- the whole ---- */
+
+static enum kol_status commit_table(struct making *making, struct kol_error *err)
+{
+    struct etl_state *state = making->state;
+    const struct ice_pair summary[] = {{ETL_INPUTS, making->inputs}, {ETL_RUN_ID, state->run_id}};
+    struct ice_change change = {.operation = ICE_OVERWRITE,
+                                .files = making->files,
+                                .file_count = making->file_count,
+                                .summary = summary,
+                                .summary_count = ARRAY_LEN(summary)};
+    struct ice_ident ident = {making->table->name_space, making->table->name};
+    FAILPOINT("etl.written");
+    enum kol_status status = ice_commit(state->lake->catalog, ident, &change, NULL, err);
+    FAILPOINT("etl.committed");
+    if (status == KOL_OK || status == KOL_UNKNOWN) {
+        making->file_count = 0; /* the table's now, or perhaps */
+    }
+    return status;
+}
+
+static enum kol_status make(struct making *making, struct kol_error *err)
+{
+    struct buf select = {0};
+    buf_put(&select, making->node->sql);
+    enum kol_status status = check_names(making, err);
+    if (status == KOL_OK) {
+        status = write_rows(making, relaxed(making), select.ptr, err);
+    }
+    if (status == KOL_OK) {
+        status = check_rows(making, err);
+    }
+    if (status == KOL_OK) {
+        status = commit_table(making, err);
+    }
+    if (status != KOL_OK) {
+        remove_files(making);
+    }
+    buf_free(&select);
+    return status;
+}
+
+static void fill_report(const struct making *making, const struct lake_pin *pin,
+                        struct etl_table_report *report)
+{
+    report->rows = pin->files.rows;
+    report->bytes = pin->files.bytes;
+    report->snapshot_id = pin->snapshot_id;
+    report->quarantined = making->quarantined;
+}
+
+enum kol_status etl_table(struct etl_state *state, struct graph_node *node,
+                          struct etl_table_report *report, struct kol_error *err)
+{
+    int64_t begun = clock_mono_ns();
+    struct making making = {.state = state, .node = node, .table = node->table};
+    struct lake_pin *pin = NULL;
+    *report = (struct etl_table_report){
+        .name_space = node->table->name_space, .name = node->table->name, .outcome = ETL_SKIPPED};
+    arena_init(&making.arena, 0);
+    enum kol_status status = describe_inputs(&making, err);
+    if (status == KOL_OK) {
+        status = graph_declare(&state->graph, state->session, node, err);
+    }
+    if (status == KOL_OK) {
+        status = lake_ensure(state->lake, node->table, &making.metadata, err);
+    }
+    if (status == KOL_OK && (state->options->full || !is_unchanged(&making))) {
+        report->outcome = ETL_WRITTEN;
+        status = make(&making, err);
+    }
+    if (status == KOL_OK) {
+        status = etl_repin(state, node->table, &pin, err);
+    }
+    if (status == KOL_OK) {
+        fill_report(&making, pin, report);
+    } else if (status != KOL_INTERRUPTED) {
+        kol_wrap(err, "%s", node->origin);
+    }
+    report->seconds = (double)(clock_mono_ns() - begun) / 1e9;
+    ice_metadata_free(&making.metadata);
+    arena_free(&making.arena);
+    return status;
+}
