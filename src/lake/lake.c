@@ -269,6 +269,98 @@ enum kol_status lake_pin(struct lake *lake, const char *name_space, const char *
     return status;
 }
 
+struct name_list {
+    struct arena arena;
+    struct lake *lake;
+    const char **items;
+    size_t count, cap;
+};
+
+static enum kol_status add_name(struct ice_ident ident, void *user, struct kol_error *err)
+{
+    struct name_list *names = user;
+    struct buf name = {0};
+    (void)err;
+    if (names->count == names->cap) {
+        names->cap = names->cap ? 2 * names->cap : 64;
+        names->items = mem_realloc(names->items, names->cap * sizeof *names->items);
+    }
+    buf_printf(&name, "%s.%s", ident.name_space, ident.name);
+    names->items[names->count++] = arena_copy(&names->arena, buf_str(&name)).ptr;
+    buf_free(&name);
+    return KOL_OK;
+}
+
+static enum kol_status add_names(struct ice_ident ident, void *user, struct kol_error *err)
+{
+    struct name_list *names = user;
+    return names->lake->catalog->ops->list(names->lake->catalog, ident.name_space, add_name, names,
+                                           err);
+}
+
+static enum kol_status no_such_table(struct lake *lake, const char *name, struct kol_error *err)
+{
+    struct name_list names = {.lake = lake};
+    arena_init(&names.arena, 0);
+    enum kol_status status = lake->catalog->ops->list(lake->catalog, NULL, add_names, &names, err);
+    if (status == KOL_OK) {
+        const char *near = str_nearest(str_of(name), names.items, names.count);
+        status = kol_fail(err, KOL_NOT_FOUND, "there is no table %s%s%s; `kol tables` shows all",
+                          name, near ? "; did you mean " : "", near ? near : "");
+    }
+    free(names.items);
+    arena_free(&names.arena);
+    return status;
+}
+
+/* Replaces the pinned current snapshot by the one that `as_of` means. */
+static enum kol_status pin_as_of(struct lake *lake, struct lake_pin *pin, const char *as_of,
+                                 struct kol_error *err)
+{
+    int64_t id, time_us;
+    struct str text = str_of(as_of);
+    if (str_to_int64(text, &id)) {
+        /* the number of a snapshot */
+    } else if (clock_parse(text, &time_us) || clock_parse_day(text, &time_us)) {
+        const struct ice_snapshot *then = ice_snapshot_at(pin->metadata, time_us / 1000);
+        if (!then) {
+            return kol_fail(err, KOL_NOT_FOUND,
+                            "%s.%s: no snapshot is known that was current at %s; `kol tables "
+                            "%s.%s --snapshots` shows those there are",
+                            pin->name_space, pin->name, as_of, pin->name_space, pin->name);
+        }
+        id = then->id;
+    } else {
+        return kol_fail(err, KOL_USAGE,
+                        "%s: expected a snapshot's number, a time such as 2025-06-30T00:00:00Z or "
+                        "a day",
+                        as_of);
+    }
+    struct lake_pin now = *pin;
+    enum kol_status status = lake_pin(lake, now.name_space, now.name, id, pin, err);
+    lake_unpin(&now);
+    return status;
+}
+
+enum kol_status lake_pin_named(struct lake *lake, const char *name, const char *as_of,
+                               struct lake_pin *out, struct kol_error *err)
+{
+    const char *dot = strrchr(name, '.');
+    *out = (struct lake_pin){.snapshot_id = -1};
+    if (!dot || dot == name || !dot[1]) {
+        return no_such_table(lake, name, err);
+    }
+    char *space = mem_strndup(name, (size_t)(dot - name));
+    enum kol_status status = lake_pin(lake, space, dot + 1, 0, out, err);
+    if (status == KOL_NOT_FOUND) {
+        status = no_such_table(lake, name, err);
+    } else if (status == KOL_OK && as_of) {
+        status = pin_as_of(lake, out, as_of, err);
+    }
+    free(space);
+    return status;
+}
+
 void lake_unpin(struct lake_pin *pin)
 {
     ice_files_free(&pin->files);

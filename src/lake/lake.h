@@ -62,6 +62,11 @@ enum kol_status lake_pin(struct lake *lake, const char *name_space, const char *
                          struct kol_error *err) KOL_CHECKED;
 void lake_unpin(struct lake_pin *pin);
 
+/* The same by its whole name ("silver.kol_profiles"), as it was at `as_of`: a snapshot's number, a
+ * time (RFC 3339) or a day; NULL: now. KOL_NOT_FOUND names the nearest table. */
+enum kol_status lake_pin_named(struct lake *lake, const char *name, const char *as_of,
+                               struct lake_pin *out, struct kol_error *err) KOL_CHECKED;
+
 /* The columns as they were in the pinned snapshot. */
 const struct ice_schema *lake_pin_schema(const struct lake_pin *pin);
 
