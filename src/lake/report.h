@@ -19,4 +19,7 @@ enum kol_status lake_show_quality(struct lake *lake, const char *table, FILE *ou
 enum kol_status lake_show_lineage(struct lake *lake, const char *table, FILE *out,
                                   enum rows_format format, struct kol_error *err) KOL_CHECKED;
 
+/* Appends a declared table as a section of docs/lake.md. */
+void lake_describe(struct buf *out, const struct lake_table *table);
+
 #endif
