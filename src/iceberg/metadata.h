@@ -39,6 +39,7 @@ struct ice_log_entry { /* of the snapshot log and of the metadata log */
 };
 
 struct ice_metadata {
+    _Atomic int holders;           /* how many ice_metadata_free() it takes */
     struct arena arena;            /* holds all that the rest points to */
     const char *metadata_location; /* where this version was read from; NULL for a new one */
     int32_t format_version;
@@ -68,6 +69,9 @@ struct ice_metadata {
     size_t metadata_log_count;
     struct ice_ref *refs;
     size_t ref_count;
+    /* JSON arrays of other writers (Puffin files), kept as they are for as long as their snapshots;
+     * NULL where there are none. */
+    const char *statistics, *partition_statistics;
 };
 
 enum {
@@ -104,6 +108,7 @@ enum ice_requirement_kind {
     ICE_ASSERT_SCHEMA_ID,    /* number */
     ICE_ASSERT_LAST_COLUMN_ID,
     ICE_ASSERT_DEFAULT_SPEC_ID,
+    ICE_ASSERT_VERSION, /* text: the metadata file: nothing at all has changed since */
 };
 
 struct ice_requirement {
