@@ -85,6 +85,17 @@ enum kol_status engine_get_int(struct engine_session *session, const char *sql, 
 enum kol_status engine_get_text(struct engine_session *session, const char *sql, struct buf *out,
                                 struct kol_error *err) KOL_CHECKED;
 
+/* ---- functions in C ---- */
+
+/* Appends to `out` what it makes of `in`; called from any thread of the engine. */
+typedef void engine_text_function(struct str in, struct buf *out);
+
+/* From now on SQL in every session of the engine may call `name`(text), which is null for null.
+ * KOL_EXISTS where the engine has such a function. */
+enum kol_status engine_add_text_function(struct engine *engine, const char *name,
+                                         engine_text_function *run,
+                                         struct kol_error *err) KOL_CHECKED;
+
 /* ---- rows in ---- */
 
 struct engine_appender;
