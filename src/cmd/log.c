@@ -1,4 +1,4 @@
-/* log.c: `kol log`: topics, groups, create; tail and produce have files of their own. */
+/* log.c: `kol log`: topics, groups, create; tail, produce and redrive have files of their own. */
 #include "cmd/log.h"
 
 #include <stdlib.h>
@@ -176,11 +176,13 @@ static enum kol_status log_create(const struct invocation *call, struct kol_erro
 
 static const struct {
     const char *name;
-    bool takes_topic;
+    size_t min_args, max_args; /* its own name counted */
+    const char *usage;
     enum kol_status (*run)(const struct invocation *call, struct kol_error *err);
 } subcommands[] = {
-    {"topics", false, log_topics},  {"groups", false, log_groups}, {"tail", true, log_tail},
-    {"produce", true, log_produce}, {"create", true, log_create},
+    {"topics", 1, 1, "", log_topics},       {"groups", 1, 1, "", log_groups},
+    {"tail", 2, 2, " TOPIC", log_tail},     {"produce", 2, 2, " TOPIC", log_produce},
+    {"create", 2, 2, " TOPIC", log_create}, {"redrive", 1, 2, " [FILE]", log_redrive},
 };
 
 enum kol_status cmd_log(const struct invocation *call, struct kol_error *err)
@@ -191,9 +193,10 @@ enum kol_status cmd_log(const struct invocation *call, struct kol_error *err)
         if (strcmp(call->args[0], names[i]) != 0) {
             continue;
         }
-        if (subcommands[i].takes_topic != (call->arg_count == 2)) {
+        if (call->arg_count < subcommands[i].min_args ||
+            call->arg_count > subcommands[i].max_args) {
             return kol_fail(err, KOL_USAGE, "usage: kol log %s%s (`kol help log` explains it)",
-                            names[i], subcommands[i].takes_topic ? " TOPIC" : "");
+                            names[i], subcommands[i].usage);
         }
         return subcommands[i].run(call, err);
     }

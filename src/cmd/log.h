@@ -13,4 +13,7 @@ enum kol_status log_tail(const struct invocation *call, struct kol_error *err) K
  */
 enum kol_status log_produce(const struct invocation *call, struct kol_error *err) KOL_CHECKED;
 
+/* Tries again what went to kol.dead: all of it, or what the file call->args[1] holds. */
+enum kol_status log_redrive(const struct invocation *call, struct kol_error *err) KOL_CHECKED;
+
 #endif
