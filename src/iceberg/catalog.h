@@ -28,8 +28,9 @@ struct ice_ident {
 struct catalog_ops {
     enum kol_status (*make_namespace)(struct catalog *catalog, const char *name_space,
                                       struct kol_error *err); /* KOL_OK where it is there */
-    /* Namespaces, then the tables of one, by name; texts live until the callback returns. */
-    enum kol_status (*list)(struct catalog *catalog, const char *name_space, /* NULL: all */
+    /* The namespaces (`name_space` NULL; each with an empty name), or the tables of one, by name;
+     * texts live until the callback returns. */
+    enum kol_status (*list)(struct catalog *catalog, const char *name_space,
                             enum kol_status (*each)(struct ice_ident ident, void *user,
                                                     struct kol_error *err),
                             void *user, struct kol_error *err);
@@ -45,6 +46,14 @@ struct catalog_ops {
                               const struct ice_requirement *requirements, size_t requirement_count,
                               const struct ice_update *updates, size_t update_count,
                               struct ice_metadata **out, struct kol_error *err);
+    /* Appends the location of the current metadata file; KOL_NOT_FOUND. */
+    enum kol_status (*locate)(struct catalog *catalog, struct ice_ident ident, struct buf *location,
+                              struct kol_error *err);
+    /* Makes a metadata file that is there the current version: of a new table (`old` NULL;
+     * KOL_EXISTS), or in place of `old` (KOL_CONFLICT where that is not current any more;
+     * KOL_UNSUPPORTED where the back end cannot). */
+    enum kol_status (*adopt)(struct catalog *catalog, struct ice_ident ident, const char *old,
+                             const char *metadata_location, struct kol_error *err);
     /* Forgets the table; its files stay. */
     enum kol_status (*drop)(struct catalog *catalog, struct ice_ident ident, struct kol_error *err);
     void (*close)(struct catalog *catalog);

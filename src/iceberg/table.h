@@ -32,6 +32,11 @@ enum kol_status ice_table_create(struct catalog *catalog, struct ice_ident ident
                                  const struct ice_table_options *options,
                                  struct kol_error *err) KOL_CHECKED;
 
+/* Takes a table that is found by its folder (location) into the catalog: the version that its hint
+ * names, else the highest there is. For a catalog that was lost. KOL_EXISTS, KOL_NOT_FOUND. */
+enum kol_status ice_table_register(struct catalog *catalog, struct ice_ident ident,
+                                   const char *location, struct kol_error *err) KOL_CHECKED;
+
 /* The current version, to be given to ice_metadata_free(). */
 enum kol_status ice_table_load(struct catalog *catalog, struct ice_ident ident,
                                struct ice_metadata **out, struct kol_error *err) KOL_CHECKED;
