@@ -95,6 +95,14 @@ enum kol_status etl_repin(struct etl_state *state, const struct lake_table *tabl
     return load_pin(state, table->name_space, table->name, *there, err);
 }
 
+int64_t etl_rows_of(const struct lake_pin *pin)
+{
+    int64_t id = pin->snapshot_id;
+    const struct ice_snapshot *snapshot = ice_snapshot_by_id(pin->metadata, id);
+    const char *rows_of = snapshot ? ice_summary(snapshot, ETL_ROWS_OF) : NULL;
+    return rows_of && str_to_int64(str_of(rows_of), &id) ? id : pin->snapshot_id;
+}
+
 /* Everything that no SELECT of this run makes is taken at one moment, before the first table: rows
  * that come in meanwhile are the next run's. */
 static enum kol_status pin_leaves(struct etl_state *state, struct kol_error *err)

@@ -12,6 +12,9 @@
  * else made has none, so a table that was changed behind our back is made anew. */
 #define ETL_INPUTS "kol.inputs"
 #define ETL_RUN_ID "kol.run-id"
+/* In the summary of a compaction: the snapshot whose rows these are. Tables made from that one are
+ * still up to date. */
+#define ETL_ROWS_OF "kol.rows-of"
 
 struct etl_state {
     struct lake *lake;
@@ -33,6 +36,10 @@ enum kol_status etl_pin(struct etl_state *state, const char *name, struct lake_p
 /* Makes the current version of a table that was just written the run's version. */
 enum kol_status etl_repin(struct etl_state *state, const struct lake_table *table,
                           struct lake_pin **out, struct kol_error *err) KOL_CHECKED;
+
+/* The snapshot whose rows a pinned version holds: its own, or the one that it is a compaction of.
+ */
+int64_t etl_rows_of(const struct lake_pin *pin);
 
 /* Makes one table, or finds that nothing has changed. */
 enum kol_status etl_table(struct etl_state *state, struct graph_node *node,

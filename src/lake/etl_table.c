@@ -51,7 +51,7 @@ static enum kol_status describe_inputs(struct making *making, struct kol_error *
         struct lake_pin *pin;
         status = etl_pin(making->state, making->node->inputs[i], &pin, err);
         if (status == KOL_OK) {
-            json_object_set_new(tables, making->node->inputs[i], json_integer(pin->snapshot_id));
+            json_object_set_new(tables, making->node->inputs[i], json_integer(etl_rows_of(pin)));
         }
     }
     buf_put(&text, making->node->sql);

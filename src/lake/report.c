@@ -146,7 +146,7 @@ static bool is_current(struct lake *lake, const char *name, int64_t snapshot_id)
     if (lake_pin_named(lake, name, NULL, &pin, &ignored) != KOL_OK) {
         return false;
     }
-    bool same = pin.snapshot_id == snapshot_id;
+    bool same = etl_rows_of(&pin) == snapshot_id;
     lake_unpin(&pin);
     return same;
 }

@@ -27,7 +27,7 @@ PUBLIC = {
     "import": {"import.h", "lines.h", "preset.h", "submit.h", "demo.h", "demo_log.h"},
     "iceberg": {"schema.h", "metadata.h", "catalog.h", "storage.h", "table.h"},
     "engine": {"engine.h"},
-    "lake": {"lake.h", "tables.h", "ingest.h", "etl.h", "report.h"},
+    "lake": {"lake.h", "tables.h", "ingest.h", "etl.h", "maintain.h", "report.h"},
     "online": {"online.h", "live.h"},
     "cmd": {"command.h"},
 }

@@ -1,0 +1,359 @@
+/*
+ * maintain.c: upkeep, table by table: compact, expire, rewrite manifests, remove orphans.
+ */
+#include "lake/maintain.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/clock.h"
+#include "base/failpoint.h"
+#include "base/mem.h"
+#include "base/signals.h"
+#include "lake/etl_run.h"
+
+struct upkeep {
+    const struct maintain_options *options;
+    struct engine *engine; /* opened by the first table that has something to compact */
+    struct engine_session *session;
+    struct etl_run_tables last_run;
+    struct maintain_report report; /* of the table at hand */
+};
+
+/* ---- small files ---- */
+
+/* Some small files of one partition. */
+struct group {
+    struct ice_data_file *files;
+    size_t count;
+};
+
+static bool same_partition(const struct ice_data_file *a, const struct ice_data_file *b,
+                           const struct ice_schema *schema, const struct ice_partition_spec *spec)
+{
+    if (a->spec_id != b->spec_id || a->partition_count != b->partition_count ||
+        a->partition_count != spec->count) {
+        return false;
+    }
+    for (size_t i = 0; i < spec->count; i++) {
+        const struct ice_value *left = &a->partition[i], *right = &b->partition[i];
+        const struct ice_field *source = ice_field_by_id(schema, spec->fields[i].source_id);
+        if (!source || left->known != right->known) {
+            return false;
+        }
+        struct ice_field type = ice_transform_result(source, spec->fields[i].transform);
+        if (left->known && ice_value_compare(&type, left, right) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Takes the small files that share the partition of files[first] out of `files` into `group`, until
+ * they make a file of the target size. `taken` marks those that belong to a group. */
+static void gather(const struct upkeep *upkeep, const struct lake_pin *pin, size_t first,
+                   bool *taken, struct group *group)
+{
+    const struct ice_schema *schema = ice_current_schema(pin->metadata);
+    const struct ice_partition_spec *spec = ice_default_spec(pin->metadata);
+    int64_t bytes = 0, target = upkeep->options->target_bytes;
+    group->count = 0;
+    for (size_t i = first; i < pin->files.count && bytes < target; i++) {
+        const struct ice_data_file *file = &pin->files.files[i];
+        if (!taken[i] && file->bytes < target / 2 && file->spec_id == spec->spec_id &&
+            same_partition(&pin->files.files[first], file, schema, spec)) {
+            taken[i] = true;
+            bytes += file->bytes;
+            group->files[group->count++] = *file;
+        }
+    }
+}
+
+/* Columns that the declaration does not know would be lost by writing the rows anew. */
+static bool has_foreign_columns(const struct lake_table *table, const struct ice_metadata *metadata)
+{
+    const struct ice_schema *schema = ice_current_schema(metadata);
+    for (size_t i = 0; i < schema->count; i++) {
+        bool known = false;
+        for (size_t column = 0; column < table->column_count && !known; column++) {
+            known = strcmp(table->columns[column].name, schema->fields[i].name) == 0;
+        }
+        if (!known) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum kol_status need_engine(struct upkeep *upkeep, struct kol_error *err)
+{
+    if (upkeep->session) {
+        return KOL_OK;
+    }
+    enum kol_status status = lake_engine(upkeep->options->lake, &upkeep->engine, err);
+    return status == KOL_OK ? engine_session_open(upkeep->engine, &upkeep->session, err) : status;
+}
+
+/* The rows stay the same, so what was made from this version is still up to date: the new snapshot
+ * carries on what the old one said of itself. */
+static size_t carry_summary(const struct lake_pin *pin, char id[32], struct ice_pair pairs[3])
+{
+    const struct ice_snapshot *snapshot = ice_snapshot_by_id(pin->metadata, pin->snapshot_id);
+    const char *inputs = ice_summary(snapshot, ETL_INPUTS);
+    const char *run = ice_summary(snapshot, ETL_RUN_ID);
+    const char *rows_of = ice_summary(snapshot, ETL_ROWS_OF);
+    size_t count = 0;
+    snprintf(id, 32, "%lld", (long long)pin->snapshot_id);
+    pairs[count++] = (struct ice_pair){ETL_ROWS_OF, rows_of ? rows_of : id};
+    if (inputs) {
+        pairs[count++] = (struct ice_pair){ETL_INPUTS, inputs};
+    }
+    if (run) {
+        pairs[count++] = (struct ice_pair){ETL_RUN_ID, run};
+    }
+    return count;
+}
+
+static enum kol_status compact_group(struct upkeep *upkeep, const struct lake_table *table,
+                                     const struct lake_pin *pin, const struct group *group,
+                                     struct kol_error *err)
+{
+    char id[32];
+    struct ice_pair pairs[3];
+    struct arena arena;
+    struct buf select = {0};
+    struct ice_data_file *files = NULL;
+    size_t count = 0;
+    struct lake *lake = upkeep->options->lake;
+    arena_init(&arena, 0);
+    const char **removed = arena_alloc(&arena, group->count * sizeof *removed);
+    for (size_t i = 0; i < group->count; i++) {
+        removed[i] = group->files[i].path;
+    }
+    engine_scan_sql(ice_current_schema(pin->metadata), group->files, group->count, &select);
+    enum kol_status status = lake_write(lake, upkeep->session, table, pin->metadata, select.ptr,
+                                        &arena, &files, &count, err);
+    FAILPOINT("maintain.written");
+    if (status == KOL_OK) {
+        struct ice_change change = {.operation = ICE_REWRITE,
+                                    .files = files,
+                                    .file_count = count,
+                                    .removed = removed,
+                                    .removed_count = group->count,
+                                    .summary = pairs,
+                                    .summary_count = carry_summary(pin, id, pairs)};
+        struct ice_ident ident = {table->name_space, table->name};
+        status = ice_commit(lake->catalog, ident, &change, NULL, err);
+        for (size_t i = 0; i < count && status != KOL_OK && status != KOL_UNKNOWN; i++) {
+            struct kol_error ignored; /* an orphan at worst */
+            (void)!lake->storage->ops->remove(lake->storage, files[i].path, &ignored);
+        }
+    }
+    FAILPOINT("maintain.compacted");
+    if (status == KOL_OK) {
+        upkeep->report.compacted += (int64_t)group->count;
+        upkeep->report.compacted_into += (int64_t)count;
+    }
+    buf_free(&select);
+    arena_free(&arena);
+    return status;
+}
+
+/* Each group is a commit of its own, on the newest version: files of other groups may change
+ * meanwhile, those of this group must not. */
+static enum kol_status compact_groups(struct upkeep *upkeep, const struct lake_table *table,
+                                      const struct lake_pin *pin, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    struct group group = {.files = mem_alloc((pin->files.count + 1) * sizeof *group.files)};
+    bool *taken = mem_zalloc(pin->files.count + 1, sizeof *taken);
+    for (size_t i = 0; i < pin->files.count && status == KOL_OK; i++) {
+        if (taken[i]) {
+            continue;
+        }
+        gather(upkeep, pin, i, taken, &group);
+        if (group.count < 2) {
+            continue;
+        }
+        if (upkeep->options->dry_run) {
+            upkeep->report.compacted += (int64_t)group.count;
+        } else {
+            status = compact_group(upkeep, table, pin, &group, err);
+        }
+    }
+    free(taken);
+    free(group.files);
+    return status;
+}
+
+static enum kol_status compact(struct upkeep *upkeep, const struct lake_table *table,
+                               struct kol_error *err)
+{
+    struct lake_pin pin;
+    struct lake *lake = upkeep->options->lake;
+    enum kol_status status = lake_pin(lake, table->name_space, table->name, 0, &pin, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    if (has_foreign_columns(table, pin.metadata)) {
+        upkeep->report.problem = "not compacted: it has columns that are not declared here";
+    } else if (pin.files.count > 1) {
+        status = upkeep->options->dry_run ? KOL_OK : need_engine(upkeep, err);
+        if (status == KOL_OK) {
+            status = compact_groups(upkeep, table, &pin, err);
+        }
+    }
+    lake_unpin(&pin);
+    if (status == KOL_CONFLICT) { /* a writer replaced the very files: the next time will do */
+        upkeep->report.problem = "not compacted: somebody else replaced its files meanwhile";
+        status = KOL_OK;
+    }
+    return status;
+}
+
+/* ---- snapshots ---- */
+
+/* Readers of several tables hold on to the last complete run: nothing as new as its snapshot of
+ * this table may go. */
+static enum kol_status expire(struct upkeep *upkeep, struct ice_ident ident, struct kol_error *err)
+{
+    struct ice_metadata *metadata = NULL;
+    const struct maintain_options *options = upkeep->options;
+    int64_t before_ms = (clock_now_us() - options->expire_age_us) / 1000;
+    enum kol_status status = ice_table_load(options->lake->catalog, ident, &metadata, err);
+    for (size_t i = 0; i < upkeep->last_run.count && status == KOL_OK; i++) {
+        const struct etl_run_table *table = &upkeep->last_run.tables[i];
+        const struct ice_snapshot *pinned = ice_snapshot_by_id(metadata, table->snapshot_id);
+        if (pinned && !strcmp(table->name, ident.name) &&
+            !strcmp(table->name_space, ident.name_space) && pinned->time_ms < before_ms) {
+            before_ms = pinned->time_ms;
+        }
+    }
+    ice_metadata_free(&metadata);
+    if (status != KOL_OK) {
+        return status;
+    }
+    return ice_expire(options->lake->catalog, ident, before_ms, options->keep, options->dry_run,
+                      &upkeep->report.expired, err);
+}
+
+/* ---- the run ---- */
+
+static enum kol_status maintain_table(struct upkeep *upkeep, struct ice_ident ident,
+                                      struct kol_error *err)
+{
+    const struct maintain_options *options = upkeep->options;
+    struct catalog *catalog = options->lake->catalog;
+    const struct lake_table *declared = lake_table_find(ident.name_space, ident.name);
+    enum kol_status status = KOL_OK;
+    upkeep->report = (struct maintain_report){.name_space = ident.name_space, .name = ident.name};
+    if (declared) {
+        status = compact(upkeep, declared, err);
+    }
+    if (status == KOL_OK) {
+        status =
+            ice_rewrite_manifests(catalog, ident, options->dry_run, &upkeep->report.manifests, err);
+    }
+    if (status == KOL_OK) {
+        status = expire(upkeep, ident, err);
+    }
+    if (status == KOL_OK) {
+        status = ice_remove_orphans(catalog, ident, clock_now_us() - options->orphan_age_us,
+                                    options->dry_run, &upkeep->report.orphans, err);
+    }
+    if (status == KOL_UNSUPPORTED || status == KOL_CORRUPT) {
+        upkeep->report.problem = err->message; /* one such table must not keep others waiting */
+        status = KOL_OK;
+    }
+    if (status == KOL_OK && options->on_table) {
+        options->on_table(&upkeep->report, options->user);
+    }
+    return status;
+}
+
+static bool is_wanted(const struct maintain_options *options, struct ice_ident ident)
+{
+    struct buf name = {0};
+    bool wanted = options->table_count == 0;
+    buf_printf(&name, "%s.%s", ident.name_space, ident.name);
+    for (size_t i = 0; i < options->table_count && !wanted; i++) {
+        wanted = strcmp(options->tables[i], name.ptr) == 0;
+    }
+    buf_free(&name);
+    return wanted;
+}
+
+static enum kol_status visit_table(struct ice_ident ident, void *user, struct kol_error *err)
+{
+    struct upkeep *upkeep = user;
+    if (signals_stop_asked()) {
+        return kol_fail(err, KOL_INTERRUPTED, "stopped; what was done so far is whole");
+    }
+    return is_wanted(upkeep->options, ident) ? maintain_table(upkeep, ident, err) : KOL_OK;
+}
+
+static enum kol_status visit_namespace(struct ice_ident ident, void *user, struct kol_error *err)
+{
+    struct upkeep *upkeep = user;
+    struct catalog *catalog = upkeep->options->lake->catalog;
+    return catalog->ops->list(catalog, ident.name_space, visit_table, upkeep, err);
+}
+
+static enum kol_status remove_stale(const char *location, int64_t bytes, int64_t modified_us,
+                                    void *user, struct kol_error *err)
+{
+    const struct maintain_options *options = user;
+    (void)bytes;
+    if (modified_us >= clock_now_us() - options->orphan_age_us || options->dry_run) {
+        return KOL_OK;
+    }
+    return options->lake->storage->ops->remove(options->lake->storage, location, err);
+}
+
+/* Files in the making that a process which died left behind. */
+static enum kol_status clean_staging(const struct maintain_options *options, struct kol_error *err)
+{
+    struct buf prefix = {0};
+    buf_printf(&prefix, "file://%s/", options->lake->staging);
+    struct storage *storage = options->lake->storage;
+    enum kol_status status =
+        storage->ops->list(storage, prefix.ptr, remove_stale, (void *)options, err);
+    buf_free(&prefix);
+    return status;
+}
+
+/* A name that is no table is a mistake, not a table without work. */
+static enum kol_status check_names(const struct maintain_options *options, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < options->table_count && status == KOL_OK; i++) {
+        struct lake_pin pin;
+        status = lake_pin_named(options->lake, options->tables[i], NULL, &pin, err);
+        if (status == KOL_OK) {
+            lake_unpin(&pin);
+        }
+    }
+    return status;
+}
+
+enum kol_status maintain_run(const struct maintain_options *options, struct kol_error *err)
+{
+    struct upkeep upkeep = {.options = options};
+    struct catalog *catalog = options->lake->catalog;
+    enum kol_status status = check_names(options, err);
+    if (status == KOL_OK) {
+        status = etl_last_run(options->lake, &upkeep.last_run, err);
+        status = status == KOL_NOT_FOUND ? KOL_OK : status;
+    }
+    if (status == KOL_OK) {
+        status = catalog->ops->list(catalog, NULL, visit_namespace, &upkeep, err);
+    }
+    if (status == KOL_OK) {
+        status = clean_staging(options, err);
+    }
+    etl_run_tables_free(&upkeep.last_run);
+    engine_session_close(&upkeep.session);
+    engine_close(&upkeep.engine);
+    return status;
+}
