@@ -1,7 +1,7 @@
 #!/bin/sh
 # build.sh: configures and builds one kind of build in build/KIND.
 #
-#   tools/build.sh KIND [NINJA TARGET...]    release, asan, tsan, cov, fuzz
+#   tools/build.sh KIND [NINJA TARGET...]    release, asan, tsan, cov, fail, fuzz
 #
 # A build folder is configured once, and again where its options changed; after that ninja does only
 # what has changed. With CI=true warnings are errors.
@@ -17,13 +17,15 @@ release) options="-Dbuildtype=release -Db_lto=true" ;;
 asan) options="-Dbuildtype=debugoptimized -Db_lto=false -Db_sanitize=address,undefined" ;;
 tsan) options="-Dbuildtype=debugoptimized -Db_lto=false -Db_sanitize=thread" ;;
 cov) options="-Dbuildtype=debug -Db_lto=false -Db_coverage=true" ;;
+# The points at which a test can kill the program (src/base/failpoint.h) are in no other build.
+fail) options="-Dbuildtype=release -Db_lto=false -Dfailpoints=true" ;;
 fuzz)
     options="-Dbuildtype=debugoptimized -Db_lto=false -Db_lundef=false -Dfuzz=true"
     options="$options -Db_sanitize=address,undefined"
     compiler=clang
     "$root/tools/install.sh" fuzz
     ;;
-*) die "$kind is no kind of build: release, asan, tsan, cov, fuzz" ;;
+*) die "$kind is no kind of build: release, asan, tsan, cov, fail, fuzz" ;;
 esac
 if [ "${CI:-}" = true ]; then
     options="$options -Dwerror=true"

@@ -54,7 +54,10 @@ def unit(kind, *arguments):
 def system(name, kind, *arguments):
     part = Part(f"{name} {kind}", "pytest", [], needs=f"build {kind}")
     part.command = [sys.executable, "-m", "pytest", f"--junitxml={part.report()}", *arguments]
-    part.env = {"KOL_BIN": str(ROOT / f"build/{kind}/src/kol")}
+    part.env = {
+        "KOL_BIN": str(ROOT / f"build/{kind}/src/kol"),
+        "KOL_FAIL_BIN": str(ROOT / "build/fail/src/kol"),
+    }
     return part
 
 
@@ -64,6 +67,7 @@ def quick():
     workers = ("-q", "-n", count, "--dist", "worksteal", "--durations", "5")
     return [
         build("release", "all", "package"),
+        build("fail", "src/kol"),
         Part("lint", "command", ["tools/lint.sh", "quick"]),
         unit("release"),
         system("system", "release", *workers),
@@ -79,6 +83,7 @@ def long():
     """What `make test-long` runs: one test at a time, because several of them measure memory."""
     return [
         build("release"),
+        build("fail", "src/kol"),
         system("long", "release", "-v", "-m", "long", "--durations", "0", "-o", "timeout=3600"),
         Part("fuzz", "command", ["tools/fuzz.sh"]),
     ]

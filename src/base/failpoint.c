@@ -24,7 +24,7 @@ static long hits;
 
 static void note_first(const char *name)
 {
-    const char *path = getenv("KOL_FAILPOINT_LIST");
+    const char *path = getenv("KOL_TEST_FAILPOINT_LIST");
     for (size_t i = 0; i < passed_count; i++) {
         if (!strcmp(passed[i], name)) {
             return;
@@ -42,7 +42,7 @@ static void note_first(const char *name)
 
 void failpoint_pass(const char *name)
 {
-    const char *wanted = getenv("KOL_FAILPOINT");
+    const char *wanted = getenv("KOL_TEST_FAILPOINT");
     pthread_mutex_lock(&lock);
     note_first(name);
     size_t len = strlen(name);

@@ -1,10 +1,10 @@
 /*
  * failpoint.h: places where a test may end the program, as kill -9 would.
  *
- * Compiled only with -Dfailpoints=true; nothing at all otherwise. KOL_FAILPOINT=name or name:n
+ * Compiled only with -Dfailpoints=true; nothing at all otherwise. KOL_TEST_FAILPOINT=name or name:n
  * kills the process with SIGKILL at the n-th passing (default: the first) of FAILPOINT("name").
- * KOL_FAILPOINT_LIST=FILE appends the name of each point at its first passing to the file, so that
- * a test can find them all. Thread-safe.
+ * KOL_TEST_FAILPOINT_LIST=FILE appends the name of each point at its first passing to the file, so
+ * that a test can find them all. Thread-safe.
  */
 #ifndef BASE_FAILPOINT_H
 #define BASE_FAILPOINT_H

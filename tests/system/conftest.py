@@ -35,6 +35,18 @@ def kol(kol_bin, data):
     runner.close()
 
 
+@pytest.fixture
+def kol_fail(data):
+    """The same with the build that can be killed at a named point (base/failpoint.h): $KOL_FAIL_BIN,
+    else build/fail/src/kol; skips where there is none."""
+    binary = Path(os.environ.get("KOL_FAIL_BIN") or ROOT / "build/fail/src/kol").resolve()
+    if not binary.is_file():
+        pytest.skip(f"no program with fail points in {binary}: run `tools/build.sh fail`")
+    runner = Kol(binary, data)
+    yield runner
+    runner.close()
+
+
 @pytest.fixture(scope="session")
 def shared_data():
     """Folder with the public data sets ($KOL_SHARED_DATA, else ../shared/data); skips without."""
