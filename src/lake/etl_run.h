@@ -45,6 +45,26 @@ int64_t etl_rows_of(const struct lake_pin *pin);
 enum kol_status etl_table(struct etl_state *state, struct graph_node *node,
                           struct etl_table_report *report, struct kol_error *err) KOL_CHECKED;
 
+/* ---- incremental runs: etl_days.c ---- */
+
+struct etl_days {
+    int32_t *days; /* since 1970, ascending, each once */
+    size_t count, cap;
+};
+
+/* The days whose bronze files differ between two descriptions of inputs (kol.inputs). `known` is
+ * false where that cannot be told, or something other than bronze changed. */
+enum kol_status etl_changed_days(struct etl_state *state, const struct graph_node *node,
+                                 const char *before, const char *now, struct etl_days *days,
+                                 bool *known, struct kol_error *err) KOL_CHECKED;
+void etl_days_free(struct etl_days *days);
+
+/* Makes the bronze inputs of a node show these days only; then all of their rows again. */
+enum kol_status etl_view_days(struct etl_state *state, const struct graph_node *node,
+                              const struct etl_days *days, struct kol_error *err) KOL_CHECKED;
+enum kol_status etl_view_all(struct etl_state *state, const struct graph_node *node,
+                             struct kol_error *err) KOL_CHECKED;
+
 /* Adds the row to lake.runs that completes the run. */
 enum kol_status etl_write_run(struct etl_state *state, struct kol_error *err) KOL_CHECKED;
 

@@ -28,6 +28,8 @@ struct making {
     struct ice_data_file *files;
     size_t file_count;
     int64_t quarantined;
+    bool by_days;         /* only `days` are made anew */
+    struct etl_days days; /* see etl_days.c */
 };
 
 /* ---- what it is made from ---- */
@@ -291,6 +293,22 @@ static enum kol_status check_rows(struct making *making, struct kol_error *err)
 
 /* ---- the whole ---- */
 
+/* The days of the table that give way, as the format names partitions. */
+static struct ice_data_file *replaced_days(struct making *making)
+{
+    struct ice_data_file *replaced =
+        arena_alloc(&making->arena, (making->days.count + 1) * sizeof *replaced);
+    struct ice_value *values =
+        arena_alloc(&making->arena, (making->days.count + 1) * sizeof *values);
+    for (size_t i = 0; i < making->days.count; i++) {
+        values[i] = (struct ice_value){.known = true, .integer = making->days.days[i]};
+        replaced[i] = (struct ice_data_file){.spec_id = making->metadata->default_spec_id,
+                                             .partition = &values[i],
+                                             .partition_count = 1};
+    }
+    return replaced;
+}
+
 static enum kol_status commit_table(struct making *making, struct kol_error *err)
 {
     struct etl_state *state = making->state;
@@ -300,6 +318,13 @@ static enum kol_status commit_table(struct making *making, struct kol_error *err
                                 .file_count = making->file_count,
                                 .summary = summary,
                                 .summary_count = ARRAY_LEN(summary)};
+    if (making->by_days) {
+        /* The other days stay as the version says that was looked at. */
+        change.operation = ICE_REPLACE_PARTITIONS;
+        change.replaced = replaced_days(making);
+        change.replaced_count = making->days.count;
+        change.base_snapshot = making->metadata->current_snapshot_id;
+    }
     struct ice_ident ident = {making->table->name_space, making->table->name};
     FAILPOINT("etl.written");
     enum kol_status status = ice_commit(state->lake->catalog, ident, &change, NULL, err);
@@ -310,16 +335,60 @@ static enum kol_status commit_table(struct making *making, struct kol_error *err
     return status;
 }
 
+/* A table with quarantined rows is made whole: which day they belong to is not known. */
+static enum kol_status choose_days(struct making *making, struct kol_error *err)
+{
+    struct lake_pin *pin;
+    struct buf name = {0};
+    const struct ice_snapshot *snapshot = ice_current_snapshot(making->metadata);
+    const char *before = snapshot ? ice_summary(snapshot, ETL_INPUTS) : NULL;
+    if (strcmp(making->table->incremental, "day") || !before || making->state->options->full) {
+        return KOL_OK;
+    }
+    buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
+    enum kol_status status = etl_pin(making->state, QUARANTINE, &pin, err);
+    if (status == KOL_OK && !has_quarantined(pin, name.ptr)) {
+        status = etl_changed_days(making->state, making->node, before, making->inputs,
+                                  &making->days, &making->by_days, err);
+    }
+    buf_free(&name);
+    return status;
+}
+
+static enum kol_status make_days(struct making *making, struct kol_error *err)
+{
+    enum kol_status status = etl_view_days(making->state, making->node, &making->days, err);
+    if (status == KOL_OK) {
+        status = write_rows(making, relaxed(making), making->node->sql.ptr, err);
+    }
+    struct kol_error after;
+    enum kol_status restored = etl_view_all(making->state, making->node, &after);
+    return status == KOL_OK && restored != KOL_OK ? kol_fail(err, restored, "%s", after.message)
+                                                  : status;
+}
+
+static enum kol_status make_rows(struct making *making, struct kol_error *err)
+{
+    enum kol_status status = making->by_days
+                                 ? make_days(making, err)
+                                 : write_rows(making, relaxed(making), making->node->sql.ptr, err);
+    return status == KOL_OK ? check_rows(making, err) : status;
+}
+
 static enum kol_status make(struct making *making, struct kol_error *err)
 {
-    struct buf select = {0};
-    buf_put(&select, making->node->sql);
     enum kol_status status = check_names(making, err);
     if (status == KOL_OK) {
-        status = write_rows(making, relaxed(making), select.ptr, err);
+        status = choose_days(making, err);
     }
     if (status == KOL_OK) {
-        status = check_rows(making, err);
+        status = make_rows(making, err);
+    }
+    if (status == KOL_OK && making->by_days && making->quarantined) {
+        remove_files(making);
+        making->by_days = false;
+        making->quarantined = 0;
+        status = make_rows(making, err);
     }
     if (status == KOL_OK) {
         status = commit_table(making, err);
@@ -327,7 +396,6 @@ static enum kol_status make(struct making *making, struct kol_error *err)
     if (status != KOL_OK) {
         remove_files(making);
     }
-    buf_free(&select);
     return status;
 }
 
@@ -357,8 +425,8 @@ enum kol_status etl_table(struct etl_state *state, struct graph_node *node,
         status = lake_ensure(state->lake, node->table, &making.metadata, err);
     }
     if (status == KOL_OK && (state->options->full || !is_unchanged(&making))) {
-        report->outcome = ETL_WRITTEN;
         status = make(&making, err);
+        report->outcome = making.by_days ? ETL_INCREMENTAL : ETL_WRITTEN;
     }
     if (status == KOL_OK) {
         status = etl_repin(state, node->table, &pin, err);
@@ -370,6 +438,7 @@ enum kol_status etl_table(struct etl_state *state, struct graph_node *node,
     }
     report->seconds = (double)(clock_mono_ns() - begun) / 1e9;
     ice_metadata_free(&making.metadata);
+    etl_days_free(&making.days);
     arena_free(&making.arena);
     return status;
 }

@@ -1,0 +1,193 @@
+/*
+ * etl_days.c: which days of a table must be made anew.
+ *
+ * A table marked .incremental = "day" is partitioned by a day, and its rows of a day depend on the
+ * bronze rows of that day alone (tables.def says why for each). Bronze is partitioned by day too,
+ * so the days that changed are those of the data files that came or went since the last time.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/mem.h"
+#include "lake/etl_run.h"
+
+enum { MAX_DAYS = 100000 }; /* more than the time since 2005 has */
+
+static int by_day(const void *a, const void *b)
+{
+    int32_t left = *(const int32_t *)a, right = *(const int32_t *)b;
+    return (left > right) - (left < right);
+}
+
+static bool add_day(struct etl_days *days, const struct ice_data_file *file)
+{
+    if (file->partition_count != 1 || !file->partition[0].known || days->count == MAX_DAYS) {
+        return false;
+    }
+    if (days->count == days->cap) {
+        days->cap = days->cap ? 2 * days->cap : 64;
+        days->days = mem_realloc(days->days, days->cap * sizeof *days->days);
+    }
+    days->days[days->count++] = (int32_t)file->partition[0].integer;
+    return true;
+}
+
+static void make_unique(struct etl_days *days)
+{
+    size_t kept = 0;
+    if (days->count) {
+        qsort(days->days, days->count, sizeof *days->days, by_day);
+    }
+    for (size_t i = 0; i < days->count; i++) {
+        if (!kept || days->days[kept - 1] != days->days[i]) {
+            days->days[kept++] = days->days[i];
+        }
+    }
+    days->count = kept;
+}
+
+static int by_path(const void *a, const void *b)
+{
+    return strcmp((*(const struct ice_data_file *const *)a)->path,
+                  (*(const struct ice_data_file *const *)b)->path);
+}
+
+static const struct ice_data_file **sorted_by_path(const struct ice_files *files)
+{
+    const struct ice_data_file **sorted = mem_alloc((files->count + 1) * sizeof *sorted);
+    for (size_t i = 0; i < files->count; i++) {
+        sorted[i] = &files->files[i];
+    }
+    if (files->count) {
+        qsort(sorted, files->count, sizeof *sorted, by_path);
+    }
+    return sorted;
+}
+
+/* The days of all files that are in one of the two versions only. */
+static bool add_difference(struct etl_days *days, const struct ice_files *before,
+                           const struct ice_files *now)
+{
+    const struct ice_data_file **old = sorted_by_path(before), **new = sorted_by_path(now);
+    size_t i = 0, j = 0;
+    bool known = true;
+    while (known && (i < before->count || j < now->count)) {
+        int order = i == before->count ? 1
+                    : j == now->count  ? -1
+                                       : strcmp(old[i]->path, new[j]->path);
+        if (order < 0) {
+            known = add_day(days, old[i++]);
+        } else if (order > 0) {
+            known = add_day(days, new[j++]);
+        } else {
+            i++;
+            j++;
+        }
+    }
+    free(old);
+    free(new);
+    return known;
+}
+
+/* False where it cannot be told what changed: the old version is gone, or the table has no days. */
+static enum kol_status add_changes(struct etl_state *state, const struct lake_pin *pin,
+                                   int64_t before_id, struct etl_days *days, bool *known,
+                                   struct kol_error *err)
+{
+    struct ice_files before = {0};
+    const struct ice_partition_spec *spec = ice_default_spec(pin->metadata);
+    *known = spec->count == 1 && spec->fields[0].transform == ICE_DAY &&
+             (before_id == -1 || ice_snapshot_by_id(pin->metadata, before_id));
+    if (!*known) {
+        return KOL_OK;
+    }
+    enum kol_status status = KOL_OK;
+    if (before_id != -1) {
+        status = ice_scan(state->lake->catalog, pin->metadata, before_id, NULL, 0, &before, err);
+    }
+    if (status == KOL_OK) {
+        *known = add_difference(days, &before, &pin->files);
+        ice_files_free(&before);
+    }
+    return status;
+}
+
+enum kol_status etl_changed_days(struct etl_state *state, const struct graph_node *node,
+                                 const char *before, const char *now, struct etl_days *days,
+                                 bool *known, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    json_t *old = json_loads(before, 0, NULL), *new = json_loads(now, 0, NULL);
+    json_t *old_tables = json_object_get(old, "tables");
+    *days = (struct etl_days){0};
+    *known = json_equal(json_object_get(old, "text"), json_object_get(new, "text"));
+    for (size_t i = 0; i < node->input_count && status == KOL_OK && *known; i++) {
+        struct lake_pin *pin;
+        json_t *snapshot = json_object_get(old_tables, node->inputs[i]);
+        status = etl_pin(state, node->inputs[i], &pin, err);
+        if (status != KOL_OK || json_integer_value(snapshot) == etl_rows_of(pin)) {
+            continue;
+        }
+        *known = json_is_integer(snapshot) && strncmp(node->inputs[i], "bronze.", 7) == 0;
+        if (*known) {
+            status = add_changes(state, pin, json_integer_value(snapshot), days, known, err);
+        }
+    }
+    make_unique(days);
+    json_decref(old);
+    json_decref(new);
+    return status;
+}
+
+void etl_days_free(struct etl_days *days)
+{
+    free(days->days);
+    *days = (struct etl_days){0};
+}
+
+/* ---- bronze, those days alone ---- */
+
+static bool has_day(const struct etl_days *days, const struct ice_data_file *file)
+{
+    int32_t day = (int32_t)file->partition[0].integer;
+    return bsearch(&day, days->days, days->count, sizeof day, by_day) != NULL;
+}
+
+enum kol_status etl_view_days(struct etl_state *state, const struct graph_node *node,
+                              const struct etl_days *days, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < node->input_count && status == KOL_OK; i++) {
+        struct lake_pin *pin;
+        status = etl_pin(state, node->inputs[i], &pin, err);
+        if (status != KOL_OK || strncmp(node->inputs[i], "bronze.", 7) != 0) {
+            continue;
+        }
+        struct lake_pin part = *pin;
+        part.files.files = mem_alloc((pin->files.count + 1) * sizeof *part.files.files);
+        part.files.count = 0;
+        for (size_t file = 0; file < pin->files.count; file++) {
+            if (has_day(days, &pin->files.files[file])) {
+                part.files.files[part.files.count++] = pin->files.files[file];
+            }
+        }
+        status = lake_view(state->session, &part, err);
+        free(part.files.files);
+    }
+    return status;
+}
+
+enum kol_status etl_view_all(struct etl_state *state, const struct graph_node *node,
+                             struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < node->input_count && status == KOL_OK; i++) {
+        struct lake_pin *pin;
+        status = etl_pin(state, node->inputs[i], &pin, err);
+        if (status == KOL_OK) {
+            status = lake_view(state->session, pin, err);
+        }
+    }
+    return status;
+}
