@@ -61,6 +61,10 @@ void engine_put_value_(duckdb_vector vector, duckdb_logical_type type, size_t ro
 /* A type that neither C nor JSON has a form for: the SELECT is wrapped to give it as text. */
 bool engine_is_odd_(duckdb_logical_type type);
 
+/* Appends what a file written under this schema carries in its footer: a hash of the columns' ids,
+ * names and types. */
+void engine_schema_mark_(const struct ice_schema *schema, struct buf *out);
+
 bool engine_cell_valid_(duckdb_vector vector, size_t row);
 struct str engine_cell_text_(const duckdb_string_t *cell);
 

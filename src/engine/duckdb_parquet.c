@@ -223,8 +223,10 @@ static void put_copy(const struct writing *writing, const char *select, const ch
     engine_quote_text(sql, str_of(path));
     buf_printf(sql,
                " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE %d, WRITE_EMPTY_FILE false, "
-               "RETURN_STATS, FIELD_IDS {",
+               "RETURN_STATS, KV_METADATA {'engine.schema': '",
                (int)group_rows(schema));
+    engine_schema_mark_(schema, sql);
+    buf_puts(sql, "'}, FIELD_IDS {");
     for (size_t i = 0; i < schema->count; i++) {
         buf_puts(sql, i ? ", " : "");
         engine_quote_name(sql, str_of(schema->fields[i].name));

@@ -1,4 +1,4 @@
-/* duckdb_text.c: pieces of SQL in DuckDB's dialect: types, quoted words, the scan of a table. */
+/* duckdb_text.c: pieces of SQL in DuckDB's dialect: types and quoted words. */
 #include "engine/duckdb_engine.h"
 
 static void quote(struct buf *out, struct str text, char mark)
@@ -70,43 +70,4 @@ void engine_type_name(const struct ice_field *field, struct buf *out)
     case ICE_STRUCT: put_struct_type(field, out); break;
     default: buf_puts(out, names[field->type]); break;
     }
-}
-
-/* No file: the columns alone. */
-static void scan_nothing(const struct ice_schema *schema, struct buf *out)
-{
-    buf_puts(out, "SELECT ");
-    for (size_t i = 0; i < schema->count; i++) {
-        buf_puts(out, i ? ", CAST(NULL AS " : "CAST(NULL AS ");
-        engine_type_name(&schema->fields[i], out);
-        buf_puts(out, ") AS ");
-        engine_quote_name(out, str_of(schema->fields[i].name));
-    }
-    buf_puts(out, " WHERE false");
-}
-
-void engine_scan_sql(const struct ice_schema *schema, const struct ice_data_file *files,
-                     size_t count, struct buf *out)
-{
-    if (count == 0) {
-        scan_nothing(schema, out);
-        return;
-    }
-    buf_puts(out, "SELECT * FROM read_parquet([");
-    for (size_t i = 0; i < count; i++) {
-        buf_puts(out, i ? ", " : "");
-        engine_quote_text(out, str_of(files[i].path));
-    }
-    buf_puts(out, "], hive_partitioning = false, schema = MAP {");
-    for (size_t i = 0; i < schema->count; i++) {
-        struct buf type = {0};
-        engine_type_name(&schema->fields[i], &type);
-        buf_printf(out, i ? ", %d: {name: " : "%d: {name: ", (int)schema->fields[i].id);
-        engine_quote_text(out, str_of(schema->fields[i].name));
-        buf_puts(out, ", type: ");
-        engine_quote_text(out, buf_str(&type));
-        buf_puts(out, ", default_value: NULL}");
-        buf_free(&type);
-    }
-    buf_puts(out, "})");
 }
