@@ -148,6 +148,11 @@ void ice_transform_write(struct buf *out, enum ice_transform transform, int32_t 
 /* The type of a transform's result, given its source column. */
 struct ice_field ice_transform_result(const struct ice_field *source, enum ice_transform transform);
 
+/* The type of a partition field's values; false where the schema has lost the column that they are
+ * made of and the transform does not tell the type by itself (`out` is then that of a string). */
+bool ice_partition_type(const struct ice_schema *schema, const struct ice_partition_field *field,
+                        struct ice_field *out);
+
 /* The column with this id at any depth, or NULL; the top-level column with this name, or NULL. */
 const struct ice_field *ice_field_by_id(const struct ice_schema *schema, int32_t id);
 const struct ice_field *ice_field_by_name(const struct ice_schema *schema, const char *name);

@@ -77,6 +77,18 @@ struct ice_field ice_transform_result(const struct ice_field *source, enum ice_t
     return result;
 }
 
+bool ice_partition_type(const struct ice_schema *schema, const struct ice_partition_field *field,
+                        struct ice_field *out)
+{
+    const struct ice_field *source = ice_field_by_id(schema, field->source_id);
+    enum ice_transform transform = field->transform;
+    *out =
+        ice_transform_result(source ? source : &(struct ice_field){.type = ICE_STRING}, transform);
+    bool keeps_type =
+        transform == ICE_IDENTITY || transform == ICE_TRUNCATE || transform == ICE_VOID;
+    return out->type < ICE_LIST && (source || !keeps_type);
+}
+
 /* ---- bucket ---- */
 
 static uint32_t rotate(uint32_t word, int by)
