@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "iceberg/manifest.h"
 #include "iceberg/metadata.h"
 #include "iceberg/storage.h"
 
@@ -95,6 +96,31 @@ void ice_hint_location(struct buf *out, const char *location);
 /* Reads and inflates the metadata file at a location. */
 enum kol_status ice_metadata_fetch(struct storage *storage, const char *location,
                                    struct ice_metadata **out, struct kol_error *err) KOL_CHECKED;
+
+/* ---- what a snapshot reaches (table.c) ---- */
+
+enum kol_status ice_read_list(struct storage *storage, const struct ice_snapshot *snapshot,
+                              struct arena *arena, struct ice_manifest **out, size_t *count,
+                              struct kol_error *err) KOL_CHECKED;
+/* Entries of one manifest of the table, all of them, with nothing left to inherit. */
+enum kol_status ice_read_entries(struct storage *storage, const struct ice_metadata *metadata,
+                                 const struct ice_manifest *manifest, struct arena *arena,
+                                 struct ice_entry **out, size_t *count,
+                                 struct kol_error *err) KOL_CHECKED;
+/* False only where the list says that no file in the manifest is live. */
+bool ice_manifest_may_be_live(const struct ice_manifest *manifest);
+
+/* ---- snapshots that go (expire.c) ---- */
+
+/* The snapshots of `metadata` beyond the newest `keep` that no ref names and that are older than
+ * `before_ms`, in memory for free(); `count` may come out 0. */
+int64_t *ice_snapshots_to_expire(const struct ice_metadata *metadata, int keep, int64_t before_ms,
+                                 size_t *count);
+/* After a commit that made `after` out of `before`: removes what only the snapshots that went
+ * reached, as far as it can be told cheaply and is old enough. Failures are logged: what stays is
+ * an orphan. */
+void ice_expire_inline(struct storage *storage, const struct ice_metadata *before,
+                       const struct ice_metadata *after);
 
 /* ---- sets of locations (paths.c) ---- */
 

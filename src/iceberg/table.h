@@ -66,6 +66,7 @@ enum ice_operation {
                       KOL_CONFLICT where one of `removed` is not there any more */
     ICE_REPLACE_PARTITIONS, /* files whose partition equals `replaced` give way to `files` */
     ICE_NO_DATA,            /* properties and expiry alone: no snapshot is made */
+    ICE_REGROUP,            /* the same files, in manifests ordered by partition */
 };
 
 struct ice_change {
@@ -93,16 +94,21 @@ struct ice_change {
 
 enum {
     ICE_KEEP_SNAPSHOTS = 100,  /* older ones are dropped from the metadata with each commit ... */
-    ICE_MERGE_MANIFESTS = 100, /* so many manifests become one with the next commit */
+    ICE_MERGE_MANIFESTS = 100, /* so many small manifests become one with the next commit */
+    ICE_TARGET_MANIFEST = 8 << 20, /* bytes from which a manifest is left as it is */
+    ICE_READER_GRACE_MS =
+        5 * 60 * 1000, /* what a snapshot reached outlives its successor so long */
 };
 
 /*
  * Makes the change. Retries a lost race with jitter for up to 2 minutes, rebuilding on the newest
- * version. Inline expiry forgets snapshots beyond `keep_snapshots` that no ref names and removes
- * the manifest lists that only they used, and the manifests and data files that no kept snapshot
- * reaches, but nothing younger than the table property history.expire.max-snapshot-age-ms (default
- * 5 days for data files, none for the list of snapshots), so that a reader of an expired snapshot
- * goes on. `out` may be NULL; else the new version. KOL_UNKNOWN: files must not be removed.
+ * version. Inline expiry forgets snapshots beyond `keep_snapshots` that no ref names. What only
+ * they reached is removed so late that a reader who holds one goes on: manifest lists and manifests
+ * ICE_READER_GRACE_MS after the snapshot was followed by another, data files after the table
+ * property history.expire.max-snapshot-age-ms (default 5 days). What is younger when its snapshot
+ * is forgotten, or cannot be told cheaply (a history with branches), is left for
+ * ice_remove_orphans(). `out` may be NULL; else the new version. KOL_UNKNOWN: files must not be
+ * removed.
  */
 enum kol_status ice_commit(struct catalog *catalog, struct ice_ident ident,
                            struct ice_change *change, struct ice_metadata **out,
