@@ -105,6 +105,15 @@ enum kol_status bus_retain(struct bus *bus, int64_t now_us, int64_t *dropped, st
     return status == KOL_OK ? bus->ops->retain(bus, now_us, dropped, err) : status;
 }
 
+enum kol_status bus_copy(struct bus *bus, const char *folder, struct bus_copying *copying,
+                         struct kol_error *err)
+{
+    if (!bus->ops->copy) {
+        return kol_fail(err, KOL_UNSUPPORTED, "this event log cannot be copied into a folder");
+    }
+    return bus->ops->copy(bus, folder, copying, err);
+}
+
 enum kol_status bus_producer_open(struct bus *bus, const struct bus_producer_options *options,
                                   struct bus_producer **out, struct kol_error *err)
 {

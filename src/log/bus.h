@@ -91,6 +91,23 @@ enum kol_status bus_partition_get(struct bus *bus, const char *topic, int32_t pa
 enum kol_status bus_retain(struct bus *bus, int64_t now_us, int64_t *dropped,
                            struct kol_error *err) KOL_CHECKED;
 
+/* ---- a copy of the whole log ---- */
+
+struct bus_copying {
+    int64_t bytes;                               /* written so far */
+    void (*on_bytes)(int64_t bytes, void *user); /* told now and then; may be NULL */
+    void *user;
+};
+
+/*
+ * Writes the log as it is at one moment into `folder`, made where it is absent, in place of a log
+ * that lies there (which nobody may have open); synced, but for the folder itself. Others go on to
+ * write. After an error what lay there lies there still. KOL_INTERRUPTED where a stop was asked
+ * for; KOL_UNSUPPORTED by a back end that has no folder.
+ */
+enum kol_status bus_copy(struct bus *bus, const char *folder, struct bus_copying *copying,
+                         struct kol_error *err) KOL_CHECKED;
+
 /* ---- producing ---- */
 
 struct bus_producer_options {

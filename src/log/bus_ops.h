@@ -25,6 +25,9 @@ struct bus_ops {
     enum kol_status (*retain)(struct bus *bus, int64_t now_us, int64_t *dropped,
                               struct kol_error *err);
 
+    enum kol_status (*copy)(struct bus *bus, const char *folder, struct bus_copying *copying,
+                            struct kol_error *err); /* NULL: unsupported */
+
     enum kol_status (*producer_open)(struct bus *bus, const struct bus_producer_options *options,
                                      struct bus_producer **out, struct kol_error *err);
     void (*producer_close)(struct bus_producer *producer);

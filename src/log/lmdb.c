@@ -16,6 +16,7 @@ static const struct bus_ops lmdb_ops = {
     .topic_get = lmdb_topic_get,
     .partition_get = lmdb_partition_get,
     .retain = lmdb_retain,
+    .copy = lmdb_copy,
     .producer_open = lmdb_producer_open,
     .producer_close = lmdb_producer_close,
     .produce = lmdb_produce,

@@ -6,6 +6,7 @@
  *   lmdb_chunk.c   the bytes of a run of records
  *   lmdb_append.c  producers, the group commit, marks
  *   lmdb_retain.c  letting go of old records
+ *   lmdb_copy.c    a copy of the whole log
  *   lmdb_read.c    consumers
  *   lmdb_group.c   consumer groups: members, shares, places
  */
@@ -147,6 +148,11 @@ enum kol_status lmdb_retain_partition(struct lmdb_bus *bus, MDB_txn *txn,
                                       bool *more, struct kol_error *err) KOL_CHECKED;
 enum kol_status lmdb_retain(struct bus *bus, int64_t now_us, int64_t *dropped,
                             struct kol_error *err);
+
+/* ---- a copy (lmdb_copy.c) ---- */
+
+enum kol_status lmdb_copy(struct bus *bus, const char *folder, struct bus_copying *copying,
+                          struct kol_error *err);
 
 /* ---- producers (lmdb_append.c) ---- */
 
