@@ -23,14 +23,28 @@ if [ -z "$(ls -A "$data")" ] || [ -e "$unfinished" ]; then
     rm "$unfinished"
 fi
 
-say "the event log in $data:"
-"$kol" log topics --data "$data"
+# Both go on where they stopped, and do nothing where there is nothing new.
+say "the lake: events into bronze (kol ingest), silver and gold out of bronze (kol etl)"
+"$kol" ingest --data "$data" >/dev/null
+"$kol" etl --data "$data" >/dev/null
+
+say "the KOLs with most followers, out of gold:"
+"$kol" sql --data "$data" "
+    SELECT r.platform, r.rank, d.display_name, r.kol_id, CAST(r.value AS BIGINT) AS followers, d.tier
+    FROM gold.kol_rankings AS r
+    JOIN gold.dim_kol AS d ON d.platform = r.platform AND d.kol_id = r.kol_id AND d.is_current
+    WHERE r.metric = 'followers' AND r.rank <= 5
+      AND r.day = (SELECT max(day) FROM gold.kol_rankings AS newest
+                   WHERE newest.platform = r.platform AND newest.metric = 'followers')
+    ORDER BY r.platform, r.rank"
 [ "$data" = data ] && flag= || flag=" --data $data"
 cat <<END
 
 Next:
-  $kol log tail kol.profiles.raw$flag
-      shows the last events of a topic
+  $kol tables$flag
+      shows what is in the lake
+  $kol sql "SELECT * FROM gold.content_trending ORDER BY rank LIMIT 5"$flag
+      asks it in SQL
   $kol import --list
       lists the data sets that can be read; import PRESET FILE...$flag reads one
   $kol help

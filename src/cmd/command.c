@@ -348,3 +348,16 @@ enum kol_status command_open_bus(const struct invocation *call, bool read_only, 
     free(path);
     return status;
 }
+
+enum kol_status command_open_lake(const struct invocation *call, bool read_only, struct lake **out,
+                                  struct kol_error *err)
+{
+    const struct lake_options options = {
+        .data = call->data,
+        .sql_folder = config_text(call->config, OPTION_LAKE_SQL),
+        .memory_bytes = config_int(call->config, OPTION_LAKE_MEMORY),
+        .threads = (int)config_int(call->config, OPTION_LAKE_THREADS),
+        .read_only = read_only,
+    };
+    return lake_open(&options, out, err);
+}

@@ -17,6 +17,7 @@
 #include "base/config.h"
 #include "base/error.h"
 #include "base/rows.h"
+#include "lake/lake.h"
 #include "log/bus.h"
 
 enum option {
@@ -59,6 +60,10 @@ bool flag_given(const struct invocation *call, const char *name);
  * with the command that makes one. */
 enum kol_status command_open_bus(const struct invocation *call, bool read_only, struct bus **out,
                                  struct kol_error *err) KOL_CHECKED;
+
+/* Opens the lake of the data folder, as the configuration says. `read_only`: it must exist. */
+enum kol_status command_open_lake(const struct invocation *call, bool read_only, struct lake **out,
+                                  struct kol_error *err) KOL_CHECKED;
 
 /* ---- the table, for help and docs ---- */
 

@@ -197,6 +197,7 @@ static const struct {
     {"commands", docs_commands, true},
     {"config", docs_config, true},
     {"events", docs_events, true},
+    {"lake", docs_lake, true},
     {"metrics", docs_metrics, true},
     {"errors", docs_errors, true},
     {"presets", docs_presets, true},

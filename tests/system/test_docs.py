@@ -8,7 +8,7 @@ import pytest
 
 from support import ROOT, environment
 
-PAGES = ["commands", "config", "events", "metrics", "errors", "presets"]
+PAGES = ["commands", "config", "events", "lake", "metrics", "errors", "presets"]
 
 
 @pytest.mark.parametrize("page", PAGES)
