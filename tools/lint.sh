@@ -24,7 +24,7 @@ fi
 
 failed=0
 sources | xargs -r .venv/bin/clang-format --dry-run -Werror || failed=1
-shellcheck -x tools/*.sh bench/run .ci/run || failed=1
+shellcheck -x tools/*.sh tests/services/*.sh bench/run .ci/run || failed=1
 if [ "$what" = full ]; then
     tools/install.sh lint
     tools/duckdb.sh

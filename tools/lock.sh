@@ -1,5 +1,5 @@
 #!/bin/sh
-# lock.sh: writes tests/requirements.txt anew from tests/requirements.in: the newest versions that
+# lock.sh: writes tests/requirements*.txt anew from the .in file of each: the newest versions that
 # Python 3.11 (Debian 12) can use, each with the sha256 of its files, so that every machine gets the
 # same ones.
 set -eu
@@ -11,6 +11,8 @@ trap 'rm -rf "$work"' EXIT
 python3 -m venv "$work/venv"
 "$work/venv/bin/pip" install --quiet uv
 cd "$root/tests"
-"$work/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-    --upgrade --no-emit-index-url --no-emit-find-links --custom-compile-command tools/lock.sh \
-    --output-file requirements.txt requirements.in
+for list in requirements requirements-long; do
+    "$work/venv/bin/uv" pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+        --upgrade --no-emit-index-url --no-emit-find-links --custom-compile-command tools/lock.sh \
+        --output-file "$list.txt" "$list.in"
+done

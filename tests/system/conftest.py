@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from engines import foreign_lake, spark, trino  # noqa: F401 - fixtures
 from support import ROOT, Kol, program
 
 
