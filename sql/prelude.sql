@@ -34,3 +34,5 @@ CREATE OR REPLACE TEMP MACRO day_of_week(d) AS isodow(d);
 CREATE OR REPLACE TEMP MACRO day_of_month(d) AS day(d);
 CREATE OR REPLACE TEMP MACRO day_of_year(d) AS dayofyear(d);
 CREATE OR REPLACE TEMP MACRO year_of_week(d) AS isoyear(d);
+
+CREATE OR REPLACE TEMP MACRO cardinality(list) AS len(list);

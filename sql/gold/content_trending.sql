@@ -82,7 +82,7 @@ contents AS (
         h.content_id,
         max(h.kol_id) AS kol_id,
         max(h.as_of) AS as_of,
-        sum(h.looks) = 1 AND max(CASE WHEN h.first_sight THEN 1 ELSE 0 END) = 1 AS seen_once,
+        sum(CAST(h.looks AS BIGINT)) = 1 AND max(CASE WHEN h.first_sight THEN 1 ELSE 0 END) = 1 AS seen_once,
         min(h.age) AS age,
         max(h.first_total) AS first_total,
         -- Whole hours of its life at its only look.

@@ -17,32 +17,40 @@ WITH content_days AS (
             ELSE 'other'
         END AS content_type,
         sum(
-            CAST(coalesce(gained_views, 0) AS DECIMAL(38, 0))
-            + CASE
-                WHEN CAST(posted_at AS DATE) = CAST(hour AS DATE) THEN coalesce(first_views, 0)
-                ELSE 0
-            END
+            CAST(
+                CAST(coalesce(gained_views, 0) AS DECIMAL(38, 0))
+                + CASE
+                    WHEN CAST(posted_at AS DATE) = CAST(hour AS DATE) THEN coalesce(first_views, 0)
+                    ELSE 0
+                END
+                AS DECIMAL(38, 0))
         ) AS views,
         sum(
-            CAST(coalesce(gained_likes, 0) AS DECIMAL(38, 0))
-            + CASE
-                WHEN CAST(posted_at AS DATE) = CAST(hour AS DATE) THEN coalesce(first_likes, 0)
-                ELSE 0
-            END
+            CAST(
+                CAST(coalesce(gained_likes, 0) AS DECIMAL(38, 0))
+                + CASE
+                    WHEN CAST(posted_at AS DATE) = CAST(hour AS DATE) THEN coalesce(first_likes, 0)
+                    ELSE 0
+                END
+                AS DECIMAL(38, 0))
         ) AS likes,
         sum(
-            CAST(coalesce(gained_comments, 0) AS DECIMAL(38, 0))
-            + CASE
-                WHEN CAST(posted_at AS DATE) = CAST(hour AS DATE) THEN coalesce(first_comments, 0)
-                ELSE 0
-            END
+            CAST(
+                CAST(coalesce(gained_comments, 0) AS DECIMAL(38, 0))
+                + CASE
+                    WHEN CAST(posted_at AS DATE) = CAST(hour AS DATE) THEN coalesce(first_comments, 0)
+                    ELSE 0
+                END
+                AS DECIMAL(38, 0))
         ) AS comments,
         sum(
-            CAST(coalesce(gained_shares, 0) AS DECIMAL(38, 0))
-            + CASE
-                WHEN CAST(posted_at AS DATE) = CAST(hour AS DATE) THEN coalesce(first_shares, 0)
-                ELSE 0
-            END
+            CAST(
+                CAST(coalesce(gained_shares, 0) AS DECIMAL(38, 0))
+                + CASE
+                    WHEN CAST(posted_at AS DATE) = CAST(hour AS DATE) THEN coalesce(first_shares, 0)
+                    ELSE 0
+                END
+                AS DECIMAL(38, 0))
         ) AS shares
     FROM silver.content_hourly
     GROUP BY platform, content_id, CAST(hour AS DATE)

@@ -38,28 +38,36 @@ gains AS (
         hour,
         count(*) AS contents,
         sum(
-            CAST(coalesce(gained_views, 0) AS DECIMAL(38, 0))
-            + CASE
-                WHEN date_trunc('hour', posted_at) = hour THEN coalesce(first_views, 0) ELSE 0
-            END
+            CAST(
+                CAST(coalesce(gained_views, 0) AS DECIMAL(38, 0))
+                + CASE
+                    WHEN date_trunc('hour', posted_at) = hour THEN coalesce(first_views, 0) ELSE 0
+                END
+                AS DECIMAL(38, 0))
         ) AS views,
         sum(
-            CAST(coalesce(gained_likes, 0) AS DECIMAL(38, 0))
-            + CASE
-                WHEN date_trunc('hour', posted_at) = hour THEN coalesce(first_likes, 0) ELSE 0
-            END
+            CAST(
+                CAST(coalesce(gained_likes, 0) AS DECIMAL(38, 0))
+                + CASE
+                    WHEN date_trunc('hour', posted_at) = hour THEN coalesce(first_likes, 0) ELSE 0
+                END
+                AS DECIMAL(38, 0))
         ) AS likes,
         sum(
-            CAST(coalesce(gained_comments, 0) AS DECIMAL(38, 0))
-            + CASE
-                WHEN date_trunc('hour', posted_at) = hour THEN coalesce(first_comments, 0) ELSE 0
-            END
+            CAST(
+                CAST(coalesce(gained_comments, 0) AS DECIMAL(38, 0))
+                + CASE
+                    WHEN date_trunc('hour', posted_at) = hour THEN coalesce(first_comments, 0) ELSE 0
+                END
+                AS DECIMAL(38, 0))
         ) AS comments,
         sum(
-            CAST(coalesce(gained_shares, 0) AS DECIMAL(38, 0))
-            + CASE
-                WHEN date_trunc('hour', posted_at) = hour THEN coalesce(first_shares, 0) ELSE 0
-            END
+            CAST(
+                CAST(coalesce(gained_shares, 0) AS DECIMAL(38, 0))
+                + CASE
+                    WHEN date_trunc('hour', posted_at) = hour THEN coalesce(first_shares, 0) ELSE 0
+                END
+                AS DECIMAL(38, 0))
         ) AS shares
     FROM silver.content_hourly
     GROUP BY platform, hour
