@@ -103,11 +103,31 @@ int64_t etl_rows_of(const struct lake_pin *pin)
     return rows_of && str_to_int64(str_of(rows_of), &id) ? id : pin->snapshot_id;
 }
 
+/* Declared tables that no SELECT makes belong to a whole run even where no SELECT reads them: they
+ * exist from the first run on, empty as they may be. */
+static enum kol_status pin_unread(struct etl_state *state, struct kol_error *err)
+{
+    size_t count;
+    struct buf name = {0};
+    enum kol_status status = KOL_OK;
+    const struct lake_table *tables = lake_tables(&count);
+    for (size_t i = 0; i < count && status == KOL_OK && !state->options->table_count; i++) {
+        struct lake_pin *pin;
+        buf_clear(&name);
+        buf_printf(&name, "%s.%s", tables[i].name_space, tables[i].name);
+        if (tables[i].kind != LAKE_SQL) {
+            status = etl_pin(state, name.ptr, &pin, err);
+        }
+    }
+    buf_free(&name);
+    return status;
+}
+
 /* Everything that no SELECT of this run makes is taken at one moment, before the first table: rows
  * that come in meanwhile are the next run's. */
 static enum kol_status pin_leaves(struct etl_state *state, struct kol_error *err)
 {
-    enum kol_status status = KOL_OK;
+    enum kol_status status = pin_unread(state, err);
     for (size_t i = 0; i < state->graph.count && status == KOL_OK; i++) {
         const struct graph_node *node = &state->graph.nodes[i];
         for (size_t input = 0; input < node->input_count && status == KOL_OK; input++) {
