@@ -74,6 +74,11 @@ enum kol_status catalog_sqlite_open(const char *path, const char *name, const ch
                                     struct kol_error *err) KOL_CHECKED;
 void catalog_close(struct catalog **catalog);
 
+/* Copies the catalog of a SQLite file, as it is at one moment, into a new file (KOL_EXISTS) and
+ * opens that: the same name, warehouse and storage. Others go on to commit. */
+enum kol_status catalog_sqlite_copy(struct catalog *catalog, const char *path, struct catalog **out,
+                                    struct kol_error *err) KOL_CHECKED;
+
 /* Rewrites every table of the catalog whose files lie under `from` so that they lie under `to`: for
  * a folder that was moved or restored elsewhere. Data files stay as they are; metadata, manifest
  * lists and manifests of all snapshots are written anew. */

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "base/failpoint.h"
+#include "base/file.h"
 #include "base/logger.h"
 #include "base/mem.h"
 #include "iceberg/catalog.h"
@@ -565,4 +566,41 @@ enum kol_status catalog_sqlite_open(const char *path, const char *name, const ch
         catalog_close(out);
     }
     return status;
+}
+
+/* Under the lock of the catalog. */
+static enum kol_status copy_into(struct sqlite_catalog *catalog, sqlite3 *to, const char *path,
+                                 struct kol_error *err)
+{
+    sqlite3_backup *backup = sqlite3_backup_init(to, "main", catalog->db, "main");
+    int rc = backup ? sqlite3_backup_step(backup, -1) : sqlite3_errcode(to);
+    int end = sqlite3_backup_finish(backup);
+    if (backup && rc == SQLITE_DONE && end == SQLITE_OK) {
+        return KOL_OK;
+    }
+    return kol_fail(err, (rc & 0xff) == SQLITE_FULL ? KOL_NO_SPACE : KOL_IO,
+                    "cannot copy the catalog to %s: %s", path, sqlite3_errmsg(to));
+}
+
+enum kol_status catalog_sqlite_copy(struct catalog *base, const char *path, struct catalog **out,
+                                    struct kol_error *err)
+{
+    struct sqlite_catalog *catalog = of(base);
+    sqlite3 *to = NULL;
+    enum kol_status status;
+    *out = NULL;
+    if (file_exists(path)) {
+        return kol_fail(err, KOL_EXISTS, "%s is there already", path);
+    }
+    if (sqlite3_open_v2(path, &to, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, NULL) != SQLITE_OK) {
+        status = kol_fail(err, KOL_IO, "%s: %s", path, sqlite3_errmsg(to));
+    } else {
+        pthread_mutex_lock(&catalog->lock);
+        status = copy_into(catalog, to, path, err);
+        pthread_mutex_unlock(&catalog->lock);
+    }
+    sqlite3_close(to);
+    return status == KOL_OK ? catalog_sqlite_open(path, catalog->name, catalog->warehouse,
+                                                  base->storage, false, out, err)
+                            : status;
 }

@@ -11,13 +11,14 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "iceberg/parts.h"
+#include "iceberg/reach.h"
 #include "iceberg/table.h"
 
 struct orphans {
     struct storage *storage;
     const struct ice_metadata *metadata;
-    struct arena arena; /* of what is reached */
-    struct ice_paths reached;
+    struct ice_reached files;
+    struct ice_paths reached; /* those, and what else must stay */
     int64_t before_us;
     struct ice_upkeep *done;
     char **found; /* locations, for free() */
@@ -26,60 +27,20 @@ struct orphans {
 
 /* ---- what is reached ---- */
 
-static enum kol_status reach_snapshot(struct orphans *orphans, const struct ice_snapshot *snapshot,
-                                      struct kol_error *err)
-{
-    struct ice_manifest *manifests;
-    struct ice_entry *entries;
-    size_t count, entry_count;
-    ice_paths_add(&orphans->reached, snapshot->manifest_list);
-    enum kol_status status =
-        ice_read_list(orphans->storage, snapshot, &orphans->arena, &manifests, &count, err);
-    for (size_t i = 0; i < count && status == KOL_OK; i++) {
-        if (!ice_paths_add(&orphans->reached, manifests[i].path)) {
-            continue;
-        }
-        status = ice_read_entries(orphans->storage, orphans->metadata, &manifests[i],
-                                  &orphans->arena, &entries, &entry_count, err);
-        for (size_t k = 0; k < entry_count && status == KOL_OK; k++) {
-            if (entries[k].status != ICE_DELETED) {
-                ice_paths_add(&orphans->reached, entries[k].file.path);
-            }
-        }
-    }
-    return status;
-}
-
-/* The Puffin files of other writers. */
-static void reach_statistics(struct orphans *orphans, const char *text)
-{
-    json_t *array = text ? json_loads(text, 0, NULL) : NULL;
-    for (size_t i = 0; i < json_array_size(array); i++) {
-        json_t *path = json_object_get(json_array_get(array, i), "statistics-path");
-        if (json_is_string(path)) {
-            ice_paths_add(&orphans->reached,
-                          ice_copy_text(&orphans->arena, json_string_value(path)));
-        }
-    }
-    json_decref(array);
-}
-
-static enum kol_status reach_all(struct orphans *orphans, struct kol_error *err)
+static enum kol_status reach_all(struct orphans *orphans, struct catalog *catalog,
+                                 struct kol_error *err)
 {
     const struct ice_metadata *m = orphans->metadata;
     struct buf hint = {0};
+    enum kol_status status = ice_reach(catalog, m, &orphans->files, err);
+    for (size_t i = 0; i < orphans->files.count && status == KOL_OK; i++) {
+        ice_paths_add(&orphans->reached, orphans->files.locations[i]);
+    }
     ice_hint_location(&hint, m->location);
-    ice_paths_add(&orphans->reached, ice_copy_text(&orphans->arena, hint.ptr));
+    ice_paths_add(&orphans->reached, ice_copy_text(&orphans->files.arena, hint.ptr));
     buf_free(&hint);
-    ice_paths_add(&orphans->reached, m->metadata_location);
     for (size_t i = 0; i < m->metadata_log_count; i++) {
         ice_paths_add(&orphans->reached, m->metadata_log[i].metadata_file);
-    }
-    reach_statistics(orphans, m->statistics);
-    reach_statistics(orphans, m->partition_statistics);
-    enum kol_status status = KOL_OK;
-    for (size_t i = 0; i < m->snapshot_count && status == KOL_OK; i++) {
-        status = reach_snapshot(orphans, &m->snapshots[i], err);
     }
     return status;
 }
@@ -136,9 +97,8 @@ enum kol_status ice_remove_orphans(struct catalog *catalog, struct ice_ident ide
     }
     struct orphans orphans = {
         .storage = catalog->storage, .metadata = metadata, .before_us = before_us, .done = done};
-    arena_init(&orphans.arena, 0);
     buf_printf(&prefix, "%s/", metadata->location);
-    status = reach_all(&orphans, err);
+    status = reach_all(&orphans, catalog, err);
     if (status == KOL_OK) {
         status =
             catalog->storage->ops->list(catalog->storage, prefix.ptr, note_file, &orphans, err);
@@ -152,7 +112,7 @@ enum kol_status ice_remove_orphans(struct catalog *catalog, struct ice_ident ide
     free(orphans.found);
     buf_free(&prefix);
     ice_paths_free(&orphans.reached);
-    arena_free(&orphans.arena);
+    ice_reached_free(&orphans.files);
     ice_metadata_free(&metadata);
     return status;
 }

@@ -48,12 +48,13 @@ static const char *moved(struct relocation *relocation, const char *location)
     if (strncmp(path, from, len) != 0 || (path[len] != '/' && path[len] != '\0')) {
         return location;
     }
-    size_t to_len = strlen(relocation->to);
-    while (to_len > 1 && relocation->to[to_len - 1] == '/') {
+    const char *to = essence(relocation->to); /* "file://" stays where it stands */
+    size_t to_len = strlen(to);
+    while (to_len > 1 && to[to_len - 1] == '/') {
         to_len--;
     }
     struct buf text = {0};
-    buf_printf(&text, "%.*s%s", (int)to_len, relocation->to, path + len);
+    buf_printf(&text, "%.*s%.*s%s", (int)(path - location), location, (int)to_len, to, path + len);
     const char *result = ice_copy_text(&relocation->arena, text.ptr);
     buf_free(&text);
     return result;
@@ -204,6 +205,10 @@ static enum kol_status publish(struct relocation *relocation, struct ice_ident i
     FAILPOINT("relocate.swap");
     if (status == KOL_OK) {
         status = catalog->ops->adopt(catalog, ident, old, location.ptr, err);
+    }
+    if (status == KOL_OK) {
+        m->metadata_location = ice_copy_text(&m->arena, location.ptr);
+        ice_put_hint(catalog, ident, m);
     }
     buf_free(&location);
     buf_free(&json);

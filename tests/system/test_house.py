@@ -25,7 +25,7 @@ PUBLIC = {
     "domain": {"event.h", "decode.h", "encode.h", "count.h"},
     "log": {"bus.h"},
     "import": {"import.h", "lines.h", "preset.h", "submit.h", "demo.h", "demo_log.h"},
-    "iceberg": {"schema.h", "metadata.h", "catalog.h", "storage.h", "table.h"},
+    "iceberg": {"schema.h", "metadata.h", "catalog.h", "storage.h", "table.h", "reach.h"},
     "engine": {"engine.h"},
     "lake": {"lake.h", "tables.h", "ingest.h", "etl.h", "maintain.h", "report.h"},
     "online": {"online.h", "live.h"},
