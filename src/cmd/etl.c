@@ -4,6 +4,7 @@
 #include "base/clock.h"
 #include "base/mem.h"
 #include "cmd/command.h"
+#include "online/online.h"
 #include "version.h"
 
 static const char *const column_names[] = {"table",       "made",  "rows",
@@ -35,6 +36,24 @@ static void show_table(const struct etl_table_report *report, void *user)
     buf_free(&name);
 }
 
+/* What is read by key or as a list is copied out of the run's snapshots. */
+static enum kol_status build_online(const struct invocation *call, struct lake *lake,
+                                    struct kol_error *err)
+{
+    struct online_build_report report;
+    const struct online_build_options options = {
+        .data = call->data, .lake = lake, .keep_us = ONLINE_KEEP_US};
+    enum kol_status status = online_build(&options, &report, err);
+    if (status == KOL_OK && !report.skipped) {
+        fprintf(stderr, "online copy %lld: %lld KOLs, %lld contents, %lld bytes in %.1f s\n",
+                (long long)report.number, (long long)report.kols, (long long)report.contents,
+                (long long)report.bytes, report.seconds);
+    } else if (status != KOL_OK) {
+        kol_wrap(err, "the tables are made, the online copy is not (`kol online build`)");
+    }
+    return status;
+}
+
 enum kol_status cmd_etl(const struct invocation *call, struct kol_error *err)
 {
     struct lake *lake = NULL;
@@ -60,6 +79,9 @@ enum kol_status cmd_etl(const struct invocation *call, struct kol_error *err)
     if (status == KOL_OK && run_id[0]) {
         fprintf(stderr, "run %s is complete after %.1f s\n", run_id,
                 (double)(clock_mono_ns() - begun) / 1e9);
+    }
+    if (status == KOL_OK && run_id[0] && !flag_bool(call, "no-online")) {
+        status = build_online(call, lake, err);
     }
     if (shown.quarantined) {
         fprintf(stderr,
