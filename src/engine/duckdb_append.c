@@ -96,7 +96,8 @@ enum kol_status engine_append_open(struct engine_session *session, const char *t
     enum kol_status status = KOL_OK;
     if (duckdb_appender_create(session->connection, NULL, table, &appender->appender) !=
         DuckDBSuccess) {
-        status = engine_fail_(session, duckdb_appender_error(appender->appender), err);
+        status = kol_fail(err, KOL_INVALID, "no rows can be appended to %s: %s", table,
+                          duckdb_appender_error(appender->appender));
     } else {
         status = make_chunk(appender, table, schema, err);
     }

@@ -223,7 +223,7 @@ static void put_copy(const struct writing *writing, const char *select, const ch
     engine_quote_text(sql, str_of(path));
     buf_printf(sql,
                " (FORMAT parquet, COMPRESSION zstd, ROW_GROUP_SIZE %d, WRITE_EMPTY_FILE false, "
-               "RETURN_STATS, KV_METADATA {'engine.schema': '",
+               "USE_TMP_FILE false, RETURN_STATS, KV_METADATA {'engine.schema': '",
                (int)group_rows(schema));
     engine_schema_mark_(schema, sql);
     buf_puts(sql, "'}, FIELD_IDS {");

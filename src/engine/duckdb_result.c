@@ -69,13 +69,9 @@ static bool *odd_columns(duckdb_prepared_statement statement, struct arena *aren
 }
 
 /* The same SELECT with its odd columns as text. Columns are named by position: names may repeat. */
-static void wrap_odd(duckdb_prepared_statement statement, const bool *odd, const char *sql,
+static void wrap_odd(duckdb_prepared_statement statement, const bool *odd, struct str inner,
                      struct buf *out)
 {
-    struct str inner = str_trim(str_of(sql));
-    while (inner.len && inner.ptr[inner.len - 1] == ';') {
-        inner = str_trim((struct str){inner.ptr, inner.len - 1});
-    }
     struct buf names = {0};
     idx_t count = duckdb_prepared_statement_column_count(statement);
     buf_puts(out, "SELECT ");
@@ -93,6 +89,15 @@ static void wrap_odd(duckdb_prepared_statement statement, const bool *odd, const
     buf_free(&names);
 }
 
+/* Leaves out the last semicolon and what follows it, spaces or a comment; false where there is
+ * none. A cut within a text or comment leaves what cannot be parsed, which the caller notices. */
+static bool cut_semicolon(struct str *sql)
+{
+    const char *last = sql->len ? memrchr(sql->ptr, ';', sql->len) : NULL;
+    sql->len = last ? (size_t)(last - sql->ptr) : sql->len;
+    return last != NULL;
+}
+
 static enum kol_status prepare_readable(struct engine_result *result, const char *sql,
                                         struct kol_error *err)
 {
@@ -103,9 +108,14 @@ static enum kol_status prepare_readable(struct engine_result *result, const char
     result->odd = odd_columns(result->statement, &result->arena);
     if (result->odd) {
         struct buf wrapped = {0};
-        wrap_odd(result->statement, result->odd, sql, &wrapped);
-        duckdb_destroy_prepare(&result->statement);
-        status = prepare(result->session, wrapped.ptr, &result->statement, err);
+        struct str inner = str_of(sql);
+        duckdb_prepared_statement plain = result->statement;
+        do {
+            buf_clear(&wrapped);
+            wrap_odd(plain, result->odd, inner, &wrapped);
+            status = prepare(result->session, wrapped.ptr, &result->statement, err);
+        } while (status == KOL_INVALID && cut_semicolon(&inner));
+        duckdb_destroy_prepare(&plain);
         buf_free(&wrapped);
     }
     return status;
@@ -146,6 +156,7 @@ static void describe(struct engine_result *result)
 enum kol_status engine_query(struct engine_session *session, const char *sql,
                              struct engine_result **out, struct kol_error *err)
 {
+    *out = NULL;
     if (signals_stop_asked()) {
         return kol_fail(err, KOL_INTERRUPTED, "asked to stop");
     }

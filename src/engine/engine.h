@@ -50,7 +50,9 @@ enum kol_status engine_exec(struct engine_session *session, const char *sql,
 
 struct engine_result;
 
-/* Runs one SELECT; rows are fetched as they are asked for. */
+/* Runs one SELECT; rows are fetched as they are asked for. A session has one answer at a time: its
+ * next statement ends the rows of the one before. The limit of a statement counts the time within
+ * the engine, not the pauses between two calls. */
 enum kol_status engine_query(struct engine_session *session, const char *sql,
                              struct engine_result **out, struct kol_error *err) KOL_CHECKED;
 void engine_result_free(struct engine_result **result);
@@ -58,8 +60,9 @@ void engine_result_free(struct engine_result **result);
 size_t engine_columns(const struct engine_result *result);
 const char *engine_column_name(const struct engine_result *result, size_t column);
 /* The column as the table format would hold it (type, precision, scale, children); `id` is 0. A
- * type without a twin there (HUGEINT, ENUM, INTERVAL, ...) has `*exact` false and stands as a
- * STRING. exact may be NULL. The children live as long as the result. */
+ * type without a twin there has `*exact` false: whole numbers beyond 64 bits (HUGEINT, UBIGINT)
+ * stand as DECIMAL without a fraction, all others (ENUM, INTERVAL, ...) come as STRING. exact may
+ * be NULL. The children live as long as the result. */
 struct ice_field engine_column_type(const struct engine_result *result, size_t column, bool *exact);
 
 /* The next rows: their number, 0 at the end. Cells are valid until the next call. */
@@ -117,7 +120,8 @@ enum kol_status engine_append_row(struct engine_appender *appender,
 /* Makes all rows visible; the appender goes on. */
 enum kol_status engine_append_flush(struct engine_appender *appender,
                                     struct kol_error *err) KOL_CHECKED;
-void engine_append_close(struct engine_appender **appender); /* drops what was not flushed */
+/* Rows behind the last flush may be in the table or not: who gives up throws the table away. */
+void engine_append_close(struct engine_appender **appender);
 
 /* ---- Parquet ---- */
 
