@@ -280,29 +280,6 @@ static enum kol_status swap(struct attempt *attempt, struct ice_metadata **out,
 
 /* ---- after a commit that won ---- */
 
-/* Names the new version for readers without a catalog, unless another one has followed already. */
-static void put_hint(struct commit *commit, const struct ice_metadata *next)
-{
-    struct storage *storage = commit->catalog->storage;
-    struct buf now = {0}, location = {0};
-    struct kol_error why = {KOL_OK, ""};
-    const char *slash = strrchr(next->metadata_location, '/');
-    const char *name = slash ? slash + 1 : next->metadata_location;
-    const char *end = strstr(name, ".metadata.json");
-    ice_hint_location(&location, next->location);
-    enum kol_status status =
-        commit->catalog->ops->locate(commit->catalog, commit->ident, &now, &why);
-    if (status == KOL_OK && end && strcmp(now.ptr, next->metadata_location) == 0) {
-        status = storage->ops->put(storage, location.ptr, (struct str){name, (size_t)(end - name)},
-                                   &why);
-    }
-    if (status != KOL_OK) {
-        log_warn("the version hint was not written: %s", why.message);
-    }
-    buf_free(&now);
-    buf_free(&location);
-}
-
 /* Removes metadata files that have left the log. */
 static void remove_old_metadata(struct storage *storage, const struct ice_metadata *base,
                                 const struct ice_metadata *next)
@@ -329,7 +306,7 @@ static void tidy(struct commit *commit, const struct ice_metadata *base,
                  const struct ice_metadata *next)
 {
     FAILPOINT("commit.hint");
-    put_hint(commit, next);
+    ice_put_hint(commit->catalog, commit->ident, next);
     FAILPOINT("commit.expire");
     remove_old_metadata(commit->catalog->storage, base, next);
     ice_expire_inline(commit->catalog->storage, base, next);

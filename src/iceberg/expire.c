@@ -313,6 +313,9 @@ enum kol_status ice_expire(struct catalog *catalog, struct ice_ident ident, int6
         ice_metadata_free(&before);
         status = forget(catalog, ident, before_ms, keep, dry_run, &before, &after, err);
     }
+    if (status == KOL_OK && !dry_run) {
+        ice_put_hint(catalog, ident, after);
+    }
     if (status == KOL_OK) {
         FAILPOINT("expire.sweep");
         struct expiry expiry = {.storage = catalog->storage,

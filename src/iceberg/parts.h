@@ -7,6 +7,7 @@
 
 #include <jansson.h>
 
+#include "iceberg/catalog.h"
 #include "iceberg/manifest.h"
 #include "iceberg/metadata.h"
 #include "iceberg/storage.h"
@@ -98,6 +99,10 @@ enum kol_status ice_metadata_fetch(struct storage *storage, const char *location
                                    struct ice_metadata **out, struct kol_error *err) KOL_CHECKED;
 
 /* ---- what a snapshot reaches (table.c) ---- */
+
+/* Names the new version for readers without a catalog, unless another one has followed already. A
+ * failure is logged: the hint is a courtesy. */
+void ice_put_hint(struct catalog *catalog, struct ice_ident ident, const struct ice_metadata *next);
 
 enum kol_status ice_read_list(struct storage *storage, const struct ice_snapshot *snapshot,
                               struct arena *arena, struct ice_manifest **out, size_t *count,

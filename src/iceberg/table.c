@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/logger.h"
 #include "base/mem.h"
 #include "iceberg/parts.h"
 
@@ -100,6 +101,11 @@ enum kol_status ice_table_create(struct catalog *catalog, struct ice_ident ident
         struct ice_metadata *metadata = first_version(options);
         status = catalog->ops->create(catalog, ident, metadata, err);
         ice_metadata_free(&metadata);
+    }
+    struct ice_metadata *made = NULL;
+    if (status == KOL_OK && catalog->ops->load(catalog, ident, &made, NULL) == KOL_OK) {
+        ice_put_hint(catalog, ident, made);
+        ice_metadata_free(&made);
     }
     return status;
 }
@@ -217,6 +223,27 @@ enum kol_status ice_table_register(struct catalog *catalog, struct ice_ident ide
     ice_metadata_free(&metadata);
     buf_free(&file);
     return status;
+}
+
+void ice_put_hint(struct catalog *catalog, struct ice_ident ident, const struct ice_metadata *next)
+{
+    struct storage *storage = catalog->storage;
+    struct buf now = {0}, location = {0};
+    struct kol_error why = {KOL_OK, ""};
+    const char *slash = strrchr(next->metadata_location, '/');
+    const char *name = slash ? slash + 1 : next->metadata_location;
+    const char *end = strstr(name, ".metadata.json");
+    ice_hint_location(&location, next->location);
+    enum kol_status status = catalog->ops->locate(catalog, ident, &now, &why);
+    if (status == KOL_OK && end && strcmp(now.ptr, next->metadata_location) == 0) {
+        status = storage->ops->put(storage, location.ptr, (struct str){name, (size_t)(end - name)},
+                                   &why);
+    }
+    if (status != KOL_OK) {
+        log_warn("the version hint was not written: %s", why.message);
+    }
+    buf_free(&now);
+    buf_free(&location);
 }
 
 /* ---- what a snapshot reaches ---- */
