@@ -1,13 +1,14 @@
 /*
- * ingest.c: reads the topics of events and hands their rows to commits.
+ * ingest.c: one read of the log after the other, each of one topic, each one commit.
  *
- * One consumer reads all topics; each bronze table has a lane: where it stands in the log, and rows
- * that wait for its next commit. The biggest lane is committed when all of them together have
- * reached the commit size, so memory is bounded whatever comes. A lane whose commit finds that
- * another run has read its records drops them and reads on from where the table now stands.
+ * A read takes what there is behind the table's place, up to the commit size. Nothing is kept
+ * between two reads but where the table stands, so whatever ends one of them early (a stop, a full
+ * disk, another run that was first) costs that read only, and the next one begins where the table
+ * says.
  */
 #include "lake/ingest.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -21,10 +22,10 @@
 #include "lake/ingest_parts.h"
 
 enum {
-    POLL_BYTES = 4 << 20,        /* of records that one look at the log hands out */
-    DEAD_BYTES = 4 << 20,        /* of dead letters that one transaction sends */
-    IDLE_MS = 200,               /* a wait for records, at most */
-    ENGINE_BYTES = 512 * 1 << 20 /* most memory of the engine; beyond it spills */
+    RECORD_BYTES = 256,       /* a read takes at most so many records as if none were smaller */
+    DEAD_BYTES = 4 << 20,     /* of dead letters that one transaction sends */
+    LOOK_EVERY = 4096,        /* records between two looks at the clock */
+    ENGINE_BYTES = 512 << 20, /* most memory of the engine; beyond it spills */
 };
 
 /* One bronze table. */
@@ -33,40 +34,51 @@ struct lane {
     const char *topic;
     int32_t partitions; /* 0: the topic is not there yet */
     struct ice_metadata *metadata;
-    struct ingest_stage stage;
-    struct ingest_dead dead;
-    struct ingest_offsets start; /* where the table stands */
-    struct ingest_offsets next;  /* where it will stand after the next commit */
-    struct ingest_offsets end;   /* without follow: where this run ends */
-    int64_t began_ns;            /* when the first uncommitted record came; 0: there is none */
-    int64_t dead_count, lost;    /* of what is not committed */
+    struct ingest_offsets end; /* without follow: where this run ends */
     struct ingest_report *report;
 };
 
 struct ingest {
     const struct ingest_options *options;
     struct engine *engine;
-    struct bus_consumer *consumer;
     struct lane lanes[TOPIC_COUNT];
     size_t lane_count;
-    struct arena arena; /* of one event */
     struct progress progress;
-    int64_t events; /* read so far, for the progress */
+    int64_t done; /* records that are behind this run, for the progress */
+};
+
+/* One read of one topic. */
+struct read {
+    struct ingest *run;
+    struct lane *lane;
+    struct bus_consumer *consumer;
+    struct ingest_offsets start, next;
+    struct ingest_rows rows;
+    struct ingest_dead dead;
+    struct arena arena; /* of one event */
+    struct ingest_files files;
+    int64_t records, dead_count, lost;
 };
 
 /* ---- lanes ---- */
 
-/* Where the table stands, and that its log is the one that is here. */
-static enum kol_status read_place(struct ingest *run, struct lane *lane, struct kol_error *err)
+/* Where the table stands. */
+static enum kol_status read_place(const struct lane *lane, struct ingest_offsets *out,
+                                  struct kol_error *err)
 {
     const char *json = ice_property(lane->metadata, INGEST_OFFSETS_PROPERTY);
-    enum kol_status status = ingest_offsets_read(json, lane->topic, &lane->start, err);
-    if (status != KOL_OK) {
-        return kol_wrap(err, "bronze.%s", lane->table->name);
-    }
-    for (int32_t p = 0; p < lane->partitions; p++) {
+    enum kol_status status = ingest_offsets_read(json, lane->topic, out, err);
+    return status == KOL_OK ? KOL_OK : kol_wrap(err, "bronze.%s", lane->table->name);
+}
+
+/* Looks up the ends of the topic, and that the table stands in this log. */
+static enum kol_status read_ends(struct ingest *run, struct lane *lane, struct kol_error *err)
+{
+    struct ingest_offsets start = {0};
+    enum kol_status status = read_place(lane, &start, err);
+    for (int32_t p = 0; p < lane->partitions && status == KOL_OK; p++) {
         struct bus_partition partition;
-        const int64_t at = ingest_offsets_get(&lane->start, p);
+        const int64_t at = ingest_offsets_get(&start, p);
         status = bus_partition_get(run->options->bus, lane->topic, p, &partition, err);
         if (status == KOL_OK && at > partition.end) {
             status = kol_fail(err, KOL_CONFLICT,
@@ -76,13 +88,12 @@ static enum kol_status read_place(struct ingest *run, struct lane *lane, struct 
                               lane->table->name, lane->topic, p, (long long)at,
                               (long long)partition.end);
         }
-        if (status != KOL_OK) {
-            return status;
+        if (status == KOL_OK) {
+            ingest_offsets_set(&lane->end, p, partition.end);
         }
-        ingest_offsets_set(&lane->end, p, partition.end);
     }
-    ingest_offsets_copy(&lane->next, &lane->start);
-    return KOL_OK;
+    ingest_offsets_free(&start);
+    return status;
 }
 
 /* Finds the topic of a lane if it has come. */
@@ -90,14 +101,11 @@ static enum kol_status find_topic(struct ingest *run, struct lane *lane, struct 
 {
     struct bus_topic topic;
     enum kol_status status = bus_topic_get(run->options->bus, lane->topic, &topic, err);
-    if (status == KOL_NOT_FOUND) {
-        return KOL_OK;
-    }
     if (status == KOL_OK) {
         lane->partitions = topic.partitions;
-        status = read_place(run, lane, err);
+        status = read_ends(run, lane, err);
     }
-    return status;
+    return status == KOL_NOT_FOUND ? KOL_OK : status;
 }
 
 static enum kol_status open_lane(struct ingest *run, const struct lake_table *table,
@@ -107,293 +115,291 @@ static enum kol_status open_lane(struct ingest *run, const struct lake_table *ta
     lane->table = table;
     lane->topic = topic_name((enum topic)table->topic);
     lane->report = report;
-    ingest_dead_init(&lane->dead, run->options->bus, (enum topic)table->topic);
     enum kol_status status = lake_ensure(run->options->lake, table, &lane->metadata, err);
-    if (status == KOL_OK) {
-        status = find_topic(run, lane, err);
-    }
-    if (status == KOL_OK) {
-        status = ingest_stage_open(&lane->stage, run->engine, table, lane->metadata, err);
-    }
-    return status;
+    return status == KOL_OK ? find_topic(run, lane, err) : status;
 }
 
-static void close_lane(struct lane *lane)
-{
-    ingest_stage_close(&lane->stage);
-    ingest_dead_free(&lane->dead);
-    ingest_offsets_free(&lane->start);
-    ingest_offsets_free(&lane->next);
-    ingest_offsets_free(&lane->end);
-    ice_metadata_free(&lane->metadata);
-}
-
-/* Has the consumer read every lane from where it stands. */
-static enum kol_status assign_lanes(struct ingest *run, struct kol_error *err)
-{
-    struct bus_place *places = NULL;
-    size_t count = 0;
-    for (size_t i = 0; i < run->lane_count; i++) {
-        const struct lane *lane = &run->lanes[i];
-        places = mem_realloc(places, (count + (size_t)lane->partitions + 1) * sizeof *places);
-        for (int32_t p = 0; p < lane->partitions; p++) {
-            places[count++] =
-                (struct bus_place){lane->topic, p, ingest_offsets_get(&lane->next, p)};
-        }
-    }
-    enum kol_status status = bus_assign(run->consumer, places, count, err);
-    free(places);
-    return status;
-}
-
-static struct lane *lane_of(struct ingest *run, const char *topic)
-{
-    for (size_t i = 0; i < run->lane_count; i++) {
-        if (strcmp(run->lanes[i].topic, topic) == 0) {
-            return &run->lanes[i];
-        }
-    }
-    kol_panic("the log handed out a record of %s, which was not asked for", topic);
-}
-
-static void note_lost(struct bus_consumer *consumer, const char *topic, int32_t partition,
-                      int64_t from, int64_t next, void *user)
-{
-    struct lane *lane = lane_of(user, topic);
-    (void)consumer;
-    lane->lost += next - from;
-    lane->began_ns = lane->began_ns ? lane->began_ns : clock_mono_ns();
-    log_warn("%s, partition %d: retention dropped offsets %lld to %lld before they were "
-             "read",
-             topic, partition, (long long)from, (long long)next - 1);
-}
-
-/* ---- committing ---- */
-
-static void count_commit(struct lane *lane)
-{
-    struct ingest_report *report = lane->report;
-    report->events += lane->stage.rows;
-    report->dead += lane->dead_count;
-    report->lost += lane->lost;
-    metrics_add(METRIC_INGEST_EVENTS, lane->topic, lane->stage.rows);
-    metrics_add(METRIC_INGEST_LOST, lane->topic, lane->lost);
-    metrics_add(METRIC_INGEST_COMMITS, lane->topic, 1);
-}
-
-/* Forgets what the lane holds and goes to where the table stands now. Whether a commit of unknown
- * end was made is seen from there: nobody else moves the table from `start` to `next`, unless by
- * the same rows. */
-static enum kol_status rewind_lane(struct ingest *run, struct lane *lane, bool unknown,
-                                   struct kol_error *err)
-{
-    ice_metadata_free(&lane->metadata);
-    enum kol_status status = lake_ensure(run->options->lake, lane->table, &lane->metadata, err);
-    if (status == KOL_OK) {
-        const char *json = ice_property(lane->metadata, INGEST_OFFSETS_PROPERTY);
-        status = ingest_offsets_read(json, lane->topic, &lane->start, err);
-    }
-    if (status == KOL_OK) {
-        if (unknown && ingest_offsets_equal(&lane->start, &lane->next)) {
-            count_commit(lane);
-        } else {
-            run->events -= lane->stage.rows + lane->dead_count;
-        }
-        ingest_offsets_copy(&lane->next, &lane->start);
-        status = assign_lanes(run, err);
-    }
-    return status;
-}
-
-/* Commits what the lane holds. Where another run was first, its rows are dropped and read again. */
-static enum kol_status commit_lane(struct ingest *run, struct lane *lane, struct kol_error *err)
-{
-    const struct ingest_batch batch = {.lake = run->options->lake,
-                                       .stage = &lane->stage,
-                                       .topic = lane->topic,
-                                       .start = &lane->start,
-                                       .next = &lane->next};
-    const int64_t begun_ns = clock_mono_ns();
-    if (!lane->began_ns) {
-        return KOL_OK;
-    }
-    enum kol_status status = ingest_dead_send(&lane->dead, err);
-    if (status == KOL_OK) {
-        status = ingest_commit(&batch, &lane->metadata, lane->report, err);
-    }
-    if (status == KOL_OK) {
-        count_commit(lane);
-        ingest_offsets_copy(&lane->start, &lane->next);
-        metrics_observe(METRIC_INGEST_COMMIT_SECONDS, NULL,
-                        (double)(clock_mono_ns() - begun_ns) / 1e9);
-    } else if (status == KOL_CONFLICT || status == KOL_UNKNOWN) {
-        log_info("bronze.%s: %s; reading on from where the table stands", lane->table->name,
-                 err->message);
-        status = rewind_lane(run, lane, status == KOL_UNKNOWN, err);
-    }
-    if (status == KOL_OK) {
-        status = ingest_stage_clear(&lane->stage, err);
-    }
-    lane->began_ns = lane->dead_count = lane->lost = 0;
-    return status;
-}
-
-static enum kol_status commit_biggest(struct ingest *run, struct kol_error *err)
-{
-    struct lane *biggest = &run->lanes[0];
-    for (size_t i = 1; i < run->lane_count; i++) {
-        if (run->lanes[i].stage.bytes > biggest->stage.bytes) {
-            biggest = &run->lanes[i];
-        }
-    }
-    return commit_lane(run, biggest, err);
-}
-
-/* Commits the lanes that wait since `before_ns` or longer. */
-static enum kol_status commit_since(struct ingest *run, int64_t before_ns, struct kol_error *err)
-{
-    enum kol_status status = KOL_OK;
-    for (size_t i = 0; i < run->lane_count && status == KOL_OK; i++) {
-        struct lane *lane = &run->lanes[i];
-        if (lane->began_ns && lane->began_ns <= before_ns) {
-            status = commit_lane(run, lane, err);
-        }
-    }
-    return status;
-}
-
-static enum kol_status commit_due(struct ingest *run, struct kol_error *err)
-{
-    const struct ingest_options *options = run->options;
-    int64_t staged = 0;
-    for (size_t i = 0; i < run->lane_count; i++) {
-        staged += run->lanes[i].stage.bytes;
-    }
-    if (staged >= options->commit_bytes) {
-        return commit_biggest(run, err);
-    }
-    return options->follow ? commit_since(run, clock_mono_ns() - options->commit_us * 1000, err)
-                           : KOL_OK;
-}
-
-/* ---- reading ---- */
-
-static enum kol_status take_record(struct ingest *run, struct lane *lane,
-                                   const struct bus_record *record, int64_t now_us,
-                                   struct kol_error *err)
-{
-    struct event event;
-    struct kol_error why;
-    if (ingest_decode(record, (enum topic)lane->table->topic, now_us, &run->arena, &event, &why)) {
-        return ingest_stage_add(&lane->stage, &event, record, now_us, err);
-    }
-    ingest_dead_add(&lane->dead, record, why.message, now_us);
-    lane->dead_count++;
-    return lane->dead.texts.len >= DEAD_BYTES ? ingest_dead_send(&lane->dead, err) : KOL_OK;
-}
-
-static enum kol_status take_batch(struct ingest *run, const struct bus_batch *batch,
-                                  struct kol_error *err)
-{
-    const int64_t now_us = clock_now_us(), now_ns = clock_mono_ns();
-    struct lane *lane = NULL;
-    enum kol_status status = KOL_OK;
-    for (size_t i = 0; i < batch->count && status == KOL_OK; i++) {
-        const struct bus_record *record = &batch->records[i];
-        if (!lane || strcmp(lane->topic, record->topic) != 0) {
-            lane = lane_of(run, record->topic);
-            lane->began_ns = lane->began_ns ? lane->began_ns : now_ns;
-        }
-        status = take_record(run, lane, record, now_us, err);
-    }
-    return status;
-}
-
-/* What was polled is behind the lanes now, and what was not there to be polled. */
-static void note_places(struct ingest *run)
-{
-    const struct bus_place *places;
-    const size_t count = bus_position(run->consumer, &places);
-    for (size_t i = 0; i < count; i++) {
-        struct lane *lane = lane_of(run, places[i].topic);
-        if (places[i].next > ingest_offsets_get(&lane->next, places[i].partition)) {
-            ingest_offsets_set(&lane->next, places[i].partition, places[i].next);
-        }
-    }
-}
-
-static enum kol_status read_some(struct ingest *run, struct kol_error *err)
-{
-    struct bus_batch batch;
-    enum kol_status status = bus_poll(run->consumer, 0, POLL_BYTES, IDLE_MS, &batch, err);
-    if (status == KOL_OK) {
-        status = take_batch(run, &batch, err);
-        FAILPOINT("ingest.read");
-    }
-    if (status == KOL_OK) {
-        note_places(run);
-        run->events += (int64_t)batch.count;
-        progress_update(&run->progress, run->events);
-        status = commit_due(run, err);
-    }
-    return status;
-}
-
-/* Records that are there and not read, up to the ends that were looked up. */
-static int64_t left_to_read(const struct ingest *run)
+/* Records up to the lane's end that lie behind `at`. */
+static int64_t records_behind(const struct lane *lane, const struct ingest_offsets *at)
 {
     int64_t left = 0;
-    for (size_t i = 0; i < run->lane_count; i++) {
-        const struct lane *lane = &run->lanes[i];
-        for (int32_t p = 0; p < lane->partitions; p++) {
-            const int64_t behind =
-                ingest_offsets_get(&lane->end, p) - ingest_offsets_get(&lane->next, p);
-            left += behind > 0 ? behind : 0;
-        }
+    for (int32_t p = 0; p < lane->partitions; p++) {
+        const int64_t behind = ingest_offsets_get(&lane->end, p) - ingest_offsets_get(at, p);
+        left += behind > 0 ? behind : 0;
     }
     return left;
 }
 
-/* Topics that have come since. */
-static enum kol_status find_topics(struct ingest *run, struct kol_error *err)
+/* ---- reading ---- */
+
+static void note_lost(struct bus_consumer *consumer, const char *topic, int32_t partition,
+                      int64_t from, int64_t next, void *user)
 {
-    bool found = false;
-    for (size_t i = 0; i < run->lane_count; i++) {
-        struct lane *lane = &run->lanes[i];
-        if (!lane->partitions) {
-            enum kol_status status = find_topic(run, lane, err);
-            if (status != KOL_OK) {
-                return status;
-            }
-            found = found || lane->partitions;
-        }
-    }
-    return found ? assign_lanes(run, err) : KOL_OK;
+    struct read *read = user;
+    (void)consumer;
+    read->lost += next - from;
+    log_warn("%s, partition %d: retention dropped offsets %lld to %lld before they were read",
+             topic, partition, (long long)from, (long long)next - 1);
 }
 
-static enum kol_status read_all(struct ingest *run, struct kol_error *err)
+/* Has a consumer begin where the table stands. */
+static enum kol_status begin_read(struct read *read, struct kol_error *err)
 {
-    const bool follow = run->options->follow;
+    const struct lane *lane = read->lane;
+    const struct bus_consumer_options options = {.user = read, .on_lost = note_lost};
+    enum kol_status status = read_place(lane, &read->start, err);
+    if (status == KOL_OK) {
+        ingest_offsets_copy(&read->next, &read->start);
+        status = bus_consumer_open(read->run->options->bus, &options, &read->consumer, err);
+    }
+    if (status != KOL_OK) {
+        return status;
+    }
+    struct bus_place *places = mem_alloc((size_t)lane->partitions * sizeof *places);
+    for (int32_t p = 0; p < lane->partitions; p++) {
+        places[p] = (struct bus_place){lane->topic, p, ingest_offsets_get(&read->start, p)};
+    }
+    status = bus_assign(read->consumer, places, (size_t)lane->partitions, err);
+    free(places);
+    return status;
+}
+
+static enum kol_status take_record(struct read *read, const struct bus_record *record,
+                                   struct kol_error *err)
+{
+    struct event event;
+    struct kol_error why;
+    if (ingest_decode(record, read->rows.topic, read->rows.now_us, &read->arena, &event, &why)) {
+        ingest_rows_add(&read->rows, &event, record);
+        return KOL_OK;
+    }
+    ingest_dead_add(&read->dead, record, why.message, read->rows.now_us);
+    read->dead_count++;
+    return read->dead.texts.len >= DEAD_BYTES ? ingest_dead_send(&read->dead, err) : KOL_OK;
+}
+
+static enum kol_status take_batch(struct read *read, const struct bus_batch *batch,
+                                  struct kol_error *err)
+{
+    struct ingest *run = read->run;
     enum kol_status status = KOL_OK;
-    while (status == KOL_OK && (follow || left_to_read(run) > 0)) {
-        if (signals_stop_asked()) {
-            return kol_fail(err, KOL_INTERRUPTED, "stopped");
-        }
-        status = read_some(run, err);
-        if (status == KOL_OK && follow) {
-            status = find_topics(run, err);
+    for (size_t i = 0; i < batch->count && status == KOL_OK; i++) {
+        status = take_record(read, &batch->records[i], err);
+        if (i % LOOK_EVERY == 0) {
+            /* The other half of the work is to write them. */
+            progress_update(&run->progress, run->done + (int64_t)i / 2);
+            status = signals_stop_asked() ? kol_fail(err, KOL_INTERRUPTED, "stopped") : status;
         }
     }
-    return status == KOL_OK ? commit_since(run, INT64_MAX, err) : status;
+    read->records = (int64_t)batch->count;
+    return status;
+}
+
+/* What the table's place is once this read is in it. */
+static void note_places(struct read *read)
+{
+    const struct bus_place *places;
+    const size_t count = bus_position(read->consumer, &places);
+    for (size_t i = 0; i < count; i++) {
+        ingest_offsets_set(&read->next, places[i].partition, places[i].next);
+    }
+}
+
+static enum kol_status read_log(struct read *read, struct kol_error *err)
+{
+    const int64_t bytes = read->run->options->commit_bytes;
+    struct bus_batch batch;
+    enum kol_status status =
+        bus_poll(read->consumer, (size_t)(bytes / RECORD_BYTES), (size_t)bytes, 0, &batch, err);
+    if (status == KOL_OK) {
+        status = take_batch(read, &batch, err);
+        FAILPOINT("ingest.read");
+    }
+    if (status == KOL_OK) {
+        note_places(read);
+        ingest_rows_sort(&read->rows);
+    }
+    return status;
+}
+
+/* ---- committing ---- */
+
+static void count_commit(const struct read *read)
+{
+    const struct lane *lane = read->lane;
+    struct ingest_report *report = lane->report;
+    const int64_t events = (int64_t)read->rows.count;
+    report->events += events;
+    report->dead += read->dead_count;
+    report->lost += read->lost;
+    report->files += (int64_t)read->files.count;
+    report->bytes += read->files.bytes;
+    report->commits++;
+    read->run->done += read->records;
+    metrics_add(METRIC_INGEST_EVENTS, lane->topic, events);
+    metrics_add(METRIC_INGEST_LOST, lane->topic, read->lost);
+    metrics_add(METRIC_INGEST_COMMITS, lane->topic, 1);
+    progress_update(&read->run->progress, read->run->done);
+}
+
+/* After a commit that was lost, or whose end is unknown: the table itself says which. Nobody else
+ * moves it from `start` to `next`, unless by the same rows. */
+static enum kol_status look_again(struct read *read, bool unknown, struct kol_error *err)
+{
+    struct lane *lane = read->lane;
+    struct ingest_offsets there = {0};
+    ice_metadata_free(&lane->metadata);
+    enum kol_status status =
+        lake_ensure(read->run->options->lake, lane->table, &lane->metadata, err);
+    if (status == KOL_OK && unknown) {
+        status = read_place(lane, &there, err);
+    }
+    if (status == KOL_OK && unknown && ingest_offsets_equal(&there, &read->next)) {
+        count_commit(read);
+    }
+    ingest_offsets_free(&there);
+    return status;
+}
+
+static enum kol_status commit_read(struct read *read, struct kol_error *err)
+{
+    struct lane *lane = read->lane;
+    struct lake *lake = read->run->options->lake;
+    const struct ingest_batch batch = {.lake = lake,
+                                       .table = lane->table,
+                                       .topic = lane->topic,
+                                       .start = &read->start,
+                                       .next = &read->next,
+                                       .files = &read->files};
+    const int64_t begun_ns = clock_mono_ns();
+    enum kol_status status = ingest_dead_send(&read->dead, err);
+    if (status == KOL_OK) {
+        status = ingest_write(lake, read->run->engine, lane->table, lane->metadata, &read->rows,
+                              &read->files, err);
+    }
+    if (status != KOL_OK) {
+        return status;
+    }
+    status = ingest_commit(&batch, &lane->metadata, err);
+    if (status == KOL_OK) {
+        count_commit(read);
+        metrics_observe(METRIC_INGEST_COMMIT_SECONDS, NULL,
+                        (double)(clock_mono_ns() - begun_ns) / 1e9);
+    } else if (status == KOL_CONFLICT || status == KOL_UNKNOWN) {
+        log_info("bronze.%s: %s; going on from where the table stands", lane->table->name,
+                 err->message);
+        status = look_again(read, status == KOL_UNKNOWN, err);
+    }
+    return status;
+}
+
+/* One read and its commit. `*left`: records up to the lane's end that are not in the table yet. */
+static enum kol_status step(struct ingest *run, struct lane *lane, int64_t *left,
+                            struct kol_error *err)
+{
+    struct read read = {.run = run, .lane = lane};
+    read.rows.topic = (enum topic)lane->table->topic;
+    read.rows.now_us = clock_now_us();
+    arena_init(&read.arena, 0);
+    ingest_dead_init(&read.dead, run->options->bus, read.rows.topic);
+    enum kol_status status = begin_read(&read, err);
+    if (status == KOL_OK) {
+        status = read_log(&read, err);
+    }
+    if (status == KOL_OK && !ingest_offsets_equal(&read.start, &read.next)) {
+        status = commit_read(&read, err);
+    }
+    if (status == KOL_OK) {
+        status = read_place(lane, &read.next, err);
+        *left = records_behind(lane, &read.next);
+    }
+    if (read.consumer) {
+        bus_consumer_close(&read.consumer);
+    }
+    ingest_rows_free(&read.rows);
+    ingest_dead_free(&read.dead);
+    ingest_files_free(&read.files);
+    ingest_offsets_free(&read.start);
+    ingest_offsets_free(&read.next);
+    arena_free(&read.arena);
+    return status;
 }
 
 /* ---- the run ---- */
 
+/* Reads a topic up to its end as it was looked up. */
+static enum kol_status catch_up(struct ingest *run, struct lane *lane, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    for (int64_t left = lane->partitions; left > 0 && status == KOL_OK;) {
+        status = signals_stop_asked() ? kol_fail(err, KOL_INTERRUPTED, "stopped")
+                                      : step(run, lane, &left, err);
+    }
+    return status;
+}
+
+static enum kol_status catch_up_all(struct ingest *run, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < run->lane_count && status == KOL_OK; i++) {
+        status = catch_up(run, &run->lanes[i], err);
+    }
+    return status;
+}
+
+/* Sleeps until then, or until a stop is asked for. */
+static void sleep_until(int64_t end_ns)
+{
+    int64_t wait_ns;
+    while (!signals_stop_asked() && (wait_ns = end_ns - clock_mono_ns()) > 0) {
+        struct pollfd stop = {.fd = signals_stop_fd(), .events = POLLIN};
+        const int64_t wait_ms = wait_ns / 1000000 + 1;
+        /* How the wait ends does not matter: all is looked at anew. */
+        (void)poll(&stop, 1, wait_ms > 60000 ? 60000 : (int)wait_ms);
+    }
+}
+
+/* Reads what has come to a topic since. The table may have been moved by another run. */
+static enum kol_status follow_lane(struct ingest *run, struct lane *lane, struct kol_error *err)
+{
+    struct ingest_offsets at = {0};
+    enum kol_status status = find_topic(run, lane, err);
+    if (status == KOL_OK) {
+        status = read_place(lane, &at, err);
+    }
+    if (status == KOL_OK && records_behind(lane, &at) > 0) {
+        ice_metadata_free(&lane->metadata);
+        status = lake_ensure(run->options->lake, lane->table, &lane->metadata, err);
+        status = status == KOL_OK ? catch_up(run, lane, err) : status;
+    }
+    ingest_offsets_free(&at);
+    return status;
+}
+
+static enum kol_status follow(struct ingest *run, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    while (status == KOL_OK) {
+        const int64_t begun_ns = clock_mono_ns();
+        for (size_t i = 0; i < run->lane_count && status == KOL_OK; i++) {
+            status = follow_lane(run, &run->lanes[i], err);
+        }
+        if (status == KOL_OK) {
+            sleep_until(begun_ns + run->options->commit_us * 1000);
+        }
+        if (status == KOL_OK && signals_stop_asked()) {
+            status = kol_fail(err, KOL_INTERRUPTED, "stopped");
+        }
+    }
+    return status;
+}
+
 static enum kol_status open_run(struct ingest *run, struct ingest_report *reports,
                                 struct kol_error *err)
 {
-    /* Beside the engine's own there are the log's pages, the appenders and the commit. */
+    /* The threads are our own, and beside the engine's memory there are the records' places. */
     struct lake lake = *run->options->lake;
+    lake.threads = 1;
     if (!lake.memory_bytes || lake.memory_bytes > ENGINE_BYTES) {
         lake.memory_bytes = ENGINE_BYTES;
     }
@@ -409,17 +415,19 @@ static enum kol_status open_run(struct ingest *run, struct ingest_report *report
 
 static enum kol_status run_lanes(struct ingest *run, struct kol_error *err)
 {
-    const struct bus_consumer_options options = {.user = run, .on_lost = note_lost};
-    enum kol_status status = bus_consumer_open(run->options->bus, &options, &run->consumer, err);
-    if (status == KOL_OK) {
-        status = assign_lanes(run, err);
+    int64_t total = 0;
+    for (size_t i = 0; i < run->lane_count && !run->options->follow; i++) {
+        struct ingest_offsets start = {0};
+        enum kol_status status = read_place(&run->lanes[i], &start, err);
+        total += records_behind(&run->lanes[i], &start);
+        ingest_offsets_free(&start);
+        if (status != KOL_OK) {
+            return status;
+        }
     }
-    if (status == KOL_OK) {
-        progress_begin(&run->progress, "ingest", "events",
-                       run->options->follow ? 0 : left_to_read(run), 0);
-        status = read_all(run, err);
-        progress_end(&run->progress);
-    }
+    progress_begin(&run->progress, "ingest", "events", total, 0);
+    enum kol_status status = run->options->follow ? follow(run, err) : catch_up_all(run, err);
+    progress_end(&run->progress);
     return status;
 }
 
@@ -435,7 +443,6 @@ enum kol_status ingest_run(const struct ingest_options *options, struct ingest_r
             (*reports)[(*count)++].table = table->name;
         }
     }
-    arena_init(&run.arena, 0);
     enum kol_status status = open_run(&run, *reports, err);
     if (status == KOL_OK && options->from) {
         status = ingest_replay(options, run.engine, *reports, *count, err);
@@ -443,15 +450,12 @@ enum kol_status ingest_run(const struct ingest_options *options, struct ingest_r
     if (status == KOL_OK) {
         status = run_lanes(&run, err);
     }
-    if (run.consumer) {
-        bus_consumer_close(&run.consumer);
-    }
     for (size_t i = 0; i < run.lane_count; i++) {
-        close_lane(&run.lanes[i]);
+        ice_metadata_free(&run.lanes[i].metadata);
+        ingest_offsets_free(&run.lanes[i].end);
     }
     if (run.engine) {
         engine_close(&run.engine);
     }
-    arena_free(&run.arena);
     return status;
 }

@@ -36,9 +36,35 @@ enum kol_status ingest_offsets_read(const char *json, const char *topic, struct 
 void ingest_offsets_write(const char *json, const char *topic, const struct ingest_offsets *offsets,
                           struct buf *out);
 
-/* ---- rows: ingest_stage.c ---- */
+/* ---- events of one read: ingest_rows.c ---- */
 
-/* Rows of one table that wait in the engine for their commit. */
+/* An event that is good. */
+struct ingest_row {
+    int64_t event_time;
+    const struct bus_record *record; /* of the consumer's batch */
+};
+
+/* The good events of one read of the log, in the order of the table. */
+struct ingest_rows {
+    int64_t now_us; /* when they were read */
+    enum topic topic;
+    struct ingest_row *rows;
+    size_t count, cap;
+};
+
+void ingest_rows_add(struct ingest_rows *rows, const struct event *event,
+                     const struct bus_record *record);
+void ingest_rows_sort(struct ingest_rows *rows);
+void ingest_rows_free(struct ingest_rows *rows);
+
+/* Decodes the record as an event of `topic`; false with the reason where it is dead. Given the same
+ * time it gives the same answer. */
+bool ingest_decode(const struct bus_record *record, enum topic topic, int64_t now_us,
+                   struct arena *arena, struct event *event, struct kol_error *why);
+
+/* ---- rows in the engine: ingest_stage.c ---- */
+
+/* Typed rows of one table in a temporary table of a session. */
 struct ingest_stage {
     const struct lake_table *table;
     struct engine_session *session;
@@ -46,7 +72,6 @@ struct ingest_stage {
     struct arena arena; /* of the schema */
     struct ice_schema schema;
     int64_t rows;
-    int64_t bytes; /* of the events as they were in the log */
 };
 
 /* Gives the stage a session of its own and an empty table. On an error the stage may be closed. */
@@ -60,12 +85,34 @@ enum kol_status ingest_stage_add(struct ingest_stage *stage, const struct event 
                                  const struct bus_record *record, int64_t now_us,
                                  struct kol_error *err) KOL_CHECKED;
 
-/* Makes what was added readable as INGEST_STAGE_TABLE. */
+/* Makes what was added readable as INGEST_STAGE_TABLE, in the order in which it was. */
 #define INGEST_STAGE_TABLE "kol_ingest_stage"
 enum kol_status ingest_stage_flush(struct ingest_stage *stage, struct kol_error *err) KOL_CHECKED;
 
 /* Drops all rows and the memory that they took. */
 enum kol_status ingest_stage_clear(struct ingest_stage *stage, struct kol_error *err) KOL_CHECKED;
+
+/* ---- files: ingest_write.c ---- */
+
+/* Files that are in their place and in no table yet. */
+struct ingest_files {
+    struct arena *arenas; /* of each thread that wrote */
+    size_t threads;
+    struct ice_data_file *files;
+    size_t count;
+    int64_t bytes;
+};
+
+/*
+ * Writes sorted rows as data files of the table, by several threads, each with runs of whole
+ * partitions. On an error no file stays. KOL_UNSUPPORTED where the table is partitioned by
+ * something other than a period of event_time.
+ */
+enum kol_status ingest_write(struct lake *lake, struct engine *engine,
+                             const struct lake_table *table, const struct ice_metadata *metadata,
+                             const struct ingest_rows *rows, struct ingest_files *out,
+                             struct kol_error *err) KOL_CHECKED;
+void ingest_files_free(struct ingest_files *files);
 
 /* ---- dead letters: ingest_dead.c ---- */
 
@@ -95,32 +142,24 @@ void ingest_dead_add(struct ingest_dead *dead, const struct bus_record *record, 
 enum kol_status ingest_dead_send(struct ingest_dead *dead, struct kol_error *err) KOL_CHECKED;
 void ingest_dead_clear(struct ingest_dead *dead);
 
-/* ---- one record ---- */
-
-/* Decodes the record as an event of `topic`; false with the reason where it is dead. */
-bool ingest_decode(const struct bus_record *record, enum topic topic, int64_t now_us,
-                   struct arena *arena, struct event *event, struct kol_error *why);
-
 /* ---- a commit: ingest_commit.c ---- */
 
-/* Rows of one table with the places that they lead from and to. */
+/* Files of one table with the places in the log that they lead from and to. */
 struct ingest_batch {
     struct lake *lake;
-    struct ingest_stage *stage;
+    const struct lake_table *table;
     const char *topic;
     const struct ingest_offsets *start, *next;
+    const struct ingest_files *files;
 };
 
-/* Removes data files that no commit took. */
-void ingest_remove_files(struct lake *lake, const struct ice_data_file *files, size_t count);
-
 /*
- * Writes the files and commits them with the new places. `metadata`: the version that files are
- * made for; on success the new one. KOL_CONFLICT: the table's place is not `start` any more,
- * nothing was added. KOL_UNKNOWN: look at the table's place.
+ * Commits the files with the new places. `metadata`: the version that they were made for; on
+ * success the new one. KOL_CONFLICT: the table's place is not `start` any more, nothing was added
+ * and the files are removed. KOL_UNKNOWN: look at the table's place.
  */
 enum kol_status ingest_commit(const struct ingest_batch *batch, struct ice_metadata **metadata,
-                              struct ingest_report *report, struct kol_error *err) KOL_CHECKED;
+                              struct kol_error *err) KOL_CHECKED;
 
 /* ---- --from: ingest_replay.c ---- */
 

@@ -17,6 +17,7 @@
 #include "base/progress.h"
 #include "base/signals.h"
 #include "lake/ingest_parts.h"
+#include "lake/write.h"
 
 #define REPLAYS_PROPERTY "kol.replays"
 
@@ -31,6 +32,7 @@ struct replay {
     int64_t end;  /* the table's place */
     int64_t from; /* first offset of the rows that are staged */
     struct ingest_stage stage;
+    int64_t staged_bytes;
     struct ingest_dead dead;
     struct arena arena; /* of one event */
     struct ingest_report *report;
@@ -108,7 +110,7 @@ static enum kol_status commit_files(struct replay *replay, const struct lake_pin
                                 .user = before};
     enum kol_status status = ice_commit(replay->options->lake->catalog, ident, &change, NULL, err);
     if (status != KOL_OK && status != KOL_UNKNOWN) {
-        ingest_remove_files(replay->options->lake, files, count);
+        lake_remove_files(replay->options->lake, files, count);
     }
     return status;
 }
@@ -166,6 +168,7 @@ static enum kol_status commit_staged(struct replay *replay, struct kol_error *er
         status = status == KOL_OK ? ingest_stage_clear(&replay->stage, err) : status;
     }
     replay->from = replay->next;
+    replay->staged_bytes = 0;
     return status;
 }
 
@@ -188,6 +191,7 @@ static enum kol_status take_record(struct replay *replay, const struct bus_recor
         return KOL_OK;
     }
     if (ingest_decode(record, replay->topic, now_us, &replay->arena, &event, &why)) {
+        replay->staged_bytes += (int64_t)record->value.len;
         return ingest_stage_add(&replay->stage, &event, record, now_us, err);
     }
     ingest_dead_add(&replay->dead, record, why.message, now_us);
@@ -211,7 +215,7 @@ static enum kol_status read_some(struct replay *replay, struct bus_consumer *con
     if (bus_position(consumer, &place) == 1) {
         replay->next = place->next;
     }
-    if (status == KOL_OK && (replay->stage.bytes >= replay->options->commit_bytes ||
+    if (status == KOL_OK && (replay->staged_bytes >= replay->options->commit_bytes ||
                              replay->dead.texts.len >= POLL_BYTES)) {
         status = commit_staged(replay, err);
     }

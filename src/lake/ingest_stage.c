@@ -7,7 +7,6 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "domain/decode.h"
 #include "lake/ingest_parts.h"
 
 /* Behind the fields. */
@@ -66,7 +65,7 @@ enum kol_status ingest_stage_flush(struct ingest_stage *stage, struct kol_error 
 enum kol_status ingest_stage_clear(struct ingest_stage *stage, struct kol_error *err)
 {
     engine_append_close(&stage->appender);
-    stage->rows = stage->bytes = 0;
+    stage->rows = 0;
     return make_table(stage, err);
 }
 
@@ -112,22 +111,5 @@ enum kol_status ingest_stage_add(struct ingest_stage *stage, const struct event 
     engine_append_int(appender, table.count + LOG_PARTITION, record->partition);
     engine_append_int(appender, table.count + LOG_OFFSET, record->offset);
     stage->rows++;
-    stage->bytes += (int64_t)(record->key.len + record->value.len);
     return engine_append_row(appender, err);
-}
-
-bool ingest_decode(const struct bus_record *record, enum topic topic, int64_t now_us,
-                   struct arena *arena, struct event *event, struct kol_error *why)
-{
-    arena_reset(arena);
-    if (event_decode(record->value, now_us, arena, event, why) != KOL_OK) {
-        return false;
-    }
-    if (event_type_topic(event->type) != topic) {
-        kol_fail(why, KOL_INVALID, "event_type: %s belongs to %s, not to %s",
-                 event_type_name(event->type), topic_name(event_type_topic(event->type)),
-                 topic_name(topic));
-        return false;
-    }
-    return true;
 }

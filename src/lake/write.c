@@ -14,27 +14,12 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "base/signals.h"
-#include "lake/lake.h"
+#include "lake/write.h"
 
 enum { TARGET_BYTES = 128 << 20 }; /* of a data file */
 
 #define RUNS_TABLE "kol_lake_write"
 #define KEY_COLUMN "kol_partition_"
-
-/* One call of lake_write(). */
-struct writer {
-    struct lake *lake;
-    struct engine_session *session;
-    const struct ice_metadata *metadata;
-    struct arena *arena;
-    const struct ice_partition_spec *spec;
-    struct ice_schema schema; /* of the files */
-    int32_t order_id;         /* 0 where the files are not sorted */
-    struct buf sort;          /* "ORDER BY" list without the keyword; empty where unsorted */
-
-    struct ice_data_file *files; /* all that are in their place */
-    size_t count, cap;
-};
 
 /* The rows of one partition: they stand together in RUNS_TABLE. */
 struct run {
@@ -44,7 +29,7 @@ struct run {
 
 /* ---- SQL ---- */
 
-static const struct ice_field *column_of(const struct writer *writer, int32_t field_id)
+static const struct ice_field *column_of(const struct lake_writer *writer, int32_t field_id)
 {
     for (size_t i = 0; i < writer->schema.count; i++) {
         if (writer->schema.fields[i].id == field_id) {
@@ -55,7 +40,7 @@ static const struct ice_field *column_of(const struct writer *writer, int32_t fi
 }
 
 /* The rows to write under the names of the table's columns, whatever the SELECT calls them. */
-static void put_source(const struct writer *writer, const char *select, struct buf *sql)
+static void put_source(const struct lake_writer *writer, const char *select, struct buf *sql)
 {
     buf_printf(sql, "(%s\n) AS source(", select);
     for (size_t i = 0; i < writer->schema.count; i++) {
@@ -67,7 +52,7 @@ static void put_source(const struct writer *writer, const char *select, struct b
 
 /* Fills writer->sort from the table's sort order. A column that the files do not have, or an order
  * by something other than a column, leaves them unsorted. */
-static void read_sort_order(struct writer *writer)
+static void read_sort_order(struct lake_writer *writer)
 {
     const struct ice_metadata *metadata = writer->metadata;
     for (size_t i = 0; i < metadata->order_count; i++) {
@@ -95,8 +80,9 @@ static void read_sort_order(struct writer *writer)
 /* The partition value of a row. Periods count from 1970 and round down before it, as the format
  * wants; the zone is taken off by hand, because the engine's own way there costs 20 times as much.
  */
-static enum kol_status put_key(const struct writer *writer, const struct ice_partition_field *key,
-                               struct buf *sql, struct kol_error *err)
+static enum kol_status put_key(const struct lake_writer *writer,
+                               const struct ice_partition_field *key, struct buf *sql,
+                               struct kol_error *err)
 {
     static const char *const periods[] = {
         [ICE_YEAR] = "year", [ICE_MONTH] = "month", [ICE_DAY] = "day", [ICE_HOUR] = "hour"};
@@ -133,20 +119,39 @@ static enum kol_status put_key(const struct writer *writer, const struct ice_par
 
 /* ---- files ---- */
 
-/* Removes what was written, best effort: what stays behind is an orphan that upkeep removes. */
-static void remove_files(struct writer *writer)
+void lake_writer_begin(struct lake_writer *writer, struct lake *lake,
+                       struct engine_session *session, const struct lake_table *table,
+                       const struct ice_metadata *metadata, struct arena *arena)
+{
+    *writer = (struct lake_writer){
+        .lake = lake,
+        .session = session,
+        .metadata = metadata,
+        .arena = arena,
+        .spec = ice_default_spec(metadata),
+    };
+    lake_table_schema_for(table, metadata, arena, &writer->schema);
+    read_sort_order(writer);
+}
+
+void lake_writer_end(struct lake_writer *writer)
+{
+    free(writer->files);
+    buf_free(&writer->sort);
+}
+
+void lake_remove_files(struct lake *lake, const struct ice_data_file *files, size_t count)
 {
     struct kol_error ignored;
-    for (size_t i = 0; i < writer->count; i++) {
-        enum kol_status status = writer->lake->storage->ops->remove(
-            writer->lake->storage, writer->files[i].path, &ignored);
+    for (size_t i = 0; i < count; i++) {
+        /* Best effort: what stays behind is an orphan that upkeep removes. */
+        enum kol_status status = lake->storage->ops->remove(lake->storage, files[i].path, &ignored);
         (void)status;
     }
-    writer->count = 0;
 }
 
 /* Moves a written file to its place in the table. */
-static enum kol_status place_file(struct writer *writer, struct ice_data_file *file,
+static enum kol_status place_file(struct lake_writer *writer, struct ice_data_file *file,
                                   struct ice_value *values, struct kol_error *err)
 {
     struct storage *storage = writer->lake->storage;
@@ -170,9 +175,8 @@ static enum kol_status place_file(struct writer *writer, struct ice_data_file *f
     return status;
 }
 
-/* Writes the rows of `select`, all of one partition. */
-static enum kol_status write_rows(struct writer *writer, const char *select,
-                                  struct ice_value *values, struct kol_error *err)
+enum kol_status lake_writer_add(struct lake_writer *writer, const char *select,
+                                struct ice_value *values, struct kol_error *err)
 {
     struct ice_data_file *files;
     size_t count;
@@ -188,7 +192,7 @@ static enum kol_status write_rows(struct writer *writer, const char *select,
         status = place_file(writer, &files[placed++], values, err);
     }
     for (size_t i = status == KOL_OK ? placed : placed - 1; i < count; i++) {
-        (void)unlink(files[i].path); /* best effort, as in remove_files() */
+        (void)unlink(files[i].path); /* best effort, as in lake_remove_files() */
     }
     return status;
 }
@@ -196,7 +200,7 @@ static enum kol_status write_rows(struct writer *writer, const char *select,
 /* ---- partitions ---- */
 
 /* Lays the rows down by partition. */
-static enum kol_status make_runs_table(struct writer *writer, const char *select,
+static enum kol_status make_runs_table(struct lake_writer *writer, const char *select,
                                        struct kol_error *err)
 {
     struct buf sql = {0};
@@ -222,7 +226,7 @@ static enum kol_status make_runs_table(struct writer *writer, const char *select
     return status;
 }
 
-static enum kol_status read_key(struct writer *writer, const struct engine_result *result,
+static enum kol_status read_key(struct lake_writer *writer, const struct engine_result *result,
                                 size_t key, size_t row, struct ice_value *out,
                                 struct kol_error *err)
 {
@@ -254,7 +258,7 @@ static enum kol_status read_key(struct writer *writer, const struct engine_resul
     }
 }
 
-static enum kol_status read_run(struct writer *writer, const struct engine_result *result,
+static enum kol_status read_run(struct lake_writer *writer, const struct engine_result *result,
                                 size_t row, struct run *run, struct kol_error *err)
 {
     const size_t keys = writer->spec->count;
@@ -272,7 +276,7 @@ static enum kol_status read_run(struct writer *writer, const struct engine_resul
 }
 
 /* All partitions that have rows, in their order; `*runs` is for free(). */
-static enum kol_status read_runs(struct writer *writer, struct run **runs, size_t *count,
+static enum kol_status read_runs(struct lake_writer *writer, struct run **runs, size_t *count,
                                  struct kol_error *err)
 {
     struct engine_result *result = NULL;
@@ -301,7 +305,7 @@ static enum kol_status read_runs(struct writer *writer, struct run **runs, size_
     return status;
 }
 
-static enum kol_status write_runs(struct writer *writer, const struct run *runs, size_t count,
+static enum kol_status write_runs(struct lake_writer *writer, const struct run *runs, size_t count,
                                   struct kol_error *err)
 {
     struct buf sql = {0};
@@ -319,13 +323,13 @@ static enum kol_status write_runs(struct writer *writer, const struct run *runs,
         }
         buf_printf(&sql, " FROM " RUNS_TABLE " WHERE rowid >= %lld AND rowid <= %lld",
                    (long long)runs[i].first_row, (long long)runs[i].last_row);
-        status = write_rows(writer, sql.ptr, runs[i].values, err);
+        status = lake_writer_add(writer, sql.ptr, runs[i].values, err);
     }
     buf_free(&sql);
     return status;
 }
 
-static enum kol_status write_partitions(struct writer *writer, const char *select,
+static enum kol_status write_partitions(struct lake_writer *writer, const char *select,
                                         struct kol_error *err)
 {
     struct kol_error drop_err;
@@ -349,7 +353,8 @@ static enum kol_status write_partitions(struct writer *writer, const char *selec
     return status;
 }
 
-static enum kol_status write_whole(struct writer *writer, const char *select, struct kol_error *err)
+static enum kol_status write_whole(struct lake_writer *writer, const char *select,
+                                   struct kol_error *err)
 {
     struct buf sql = {0};
     buf_puts(&sql, "SELECT * FROM ");
@@ -358,7 +363,7 @@ static enum kol_status write_whole(struct writer *writer, const char *select, st
         buf_puts(&sql, " ORDER BY ");
         buf_put(&sql, buf_str(&writer->sort));
     }
-    enum kol_status status = write_rows(writer, sql.ptr, NULL, err);
+    enum kol_status status = lake_writer_add(writer, sql.ptr, NULL, err);
     buf_free(&sql);
     return status;
 }
@@ -368,28 +373,22 @@ enum kol_status lake_write(struct lake *lake, struct engine_session *session,
                            const char *select, struct arena *arena, struct ice_data_file **files,
                            size_t *count, struct kol_error *err)
 {
-    struct writer writer = {
-        .lake = lake,
-        .session = session,
-        .metadata = metadata,
-        .arena = arena,
-        .spec = ice_default_spec(metadata),
-    };
+    struct lake_writer writer;
     *files = NULL;
     *count = 0;
-    lake_table_schema_for(table, metadata, arena, &writer.schema);
-    read_sort_order(&writer);
+    lake_writer_begin(&writer, lake, session, table, metadata, arena);
     enum kol_status status = writer.spec->count ? write_partitions(&writer, select, err)
                                                 : write_whole(&writer, select, err);
     if (status != KOL_OK) {
-        remove_files(&writer);
+        lake_remove_files(lake, writer.files, writer.count);
         kol_wrap(err, "%s.%s", table->name_space, table->name);
     } else {
         *files = arena_alloc(arena, (writer.count + 1) * sizeof **files);
-        memcpy(*files, writer.files, writer.count * sizeof **files);
+        if (writer.count) {
+            memcpy(*files, writer.files, writer.count * sizeof **files);
+        }
         *count = writer.count;
     }
-    free(writer.files);
-    buf_free(&writer.sort);
+    lake_writer_end(&writer);
     return status;
 }
