@@ -174,6 +174,12 @@ void rows_time(struct rows *rows, int64_t time_us)
     buf_free(&text);
 }
 
+void rows_json(struct rows *rows, struct str json)
+{
+    bool number = json.len && (json.ptr[0] == '-' || (json.ptr[0] >= '0' && json.ptr[0] <= '9'));
+    put_cell(rows, json, CELL_BARE, number);
+}
+
 void rows_null(struct rows *rows)
 {
     put_cell(rows, (struct str){NULL, 0}, CELL_NULL, false);

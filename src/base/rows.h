@@ -26,6 +26,8 @@ void rows_int(struct rows *rows, int64_t value);
 void rows_real(struct rows *rows, double value);
 void rows_bool(struct rows *rows, bool value);
 void rows_time(struct rows *rows, int64_t time_us);
+/* A value that is JSON already: a number to its last digit, a list, an object. */
+void rows_json(struct rows *rows, struct str json);
 void rows_null(struct rows *rows);
 /* Writes what is held and frees. KOL_IO where stdout could not take it all. */
 enum kol_status rows_end(struct rows **rows, struct kol_error *err) KOL_CHECKED;

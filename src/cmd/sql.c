@@ -1,0 +1,260 @@
+/*
+ * sql.c: `kol sql`: one SELECT over the tables of the lake, read-only.
+ *
+ * The SELECT is looked at before anything runs, the tables that it names are pinned and become
+ * views, and then the engine is locked: from there on it opens the files of these tables and no
+ * others, whatever the text says.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/mem.h"
+#include "base/text.h"
+#include "cmd/command.h"
+#include "lake/lake.h"
+
+enum { SQL_MAX = 1 << 20 }; /* bytes of a statement */
+
+struct asking {
+    const struct invocation *call;
+    struct lake *lake;
+    struct engine *engine;
+    struct engine_session *session;
+    struct lake_pin *pins;
+    size_t pin_count;
+};
+
+/* ---- the text ---- */
+
+static enum kol_status read_stdin(struct buf *out, struct kol_error *err)
+{
+    char block[4096];
+    size_t got;
+    while ((got = fread(block, 1, sizeof block, stdin)) > 0) {
+        buf_append(out, block, got);
+        if (out->len > SQL_MAX) {
+            return kol_fail(err, KOL_INVALID, "the SQL on stdin is longer than %d bytes", SQL_MAX);
+        }
+    }
+    return ferror(stdin) ? kol_fail_errno(err, errno, "stdin cannot be read") : KOL_OK;
+}
+
+static enum kol_status read_sql(const struct invocation *call, struct buf *out,
+                                struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    buf_puts(out, "");
+    if (strcmp(call->args[0], "-") == 0) {
+        status = read_stdin(out, err);
+    } else {
+        buf_puts(out, call->args[0]);
+    }
+    if (status == KOL_OK && (!text_is_utf8(buf_str(out)) || memchr(out->ptr, 0, out->len))) {
+        status = kol_fail(err, KOL_INVALID, "the SQL is not UTF-8 text");
+    }
+    return status;
+}
+
+/* ---- tables ---- */
+
+static enum kol_status add_table(struct asking *asking, const char *name, const char *as_of,
+                                 struct kol_error *err)
+{
+    struct lake_pin *pin = &asking->pins[asking->pin_count];
+    enum kol_status status = lake_pin_named(asking->lake, name, as_of, pin, err);
+    if (status == KOL_OK) {
+        asking->pin_count++;
+        status = lake_view(asking->session, pin, err);
+    }
+    return status;
+}
+
+/* The files of all tables, as the engine may open them. */
+static enum kol_status lock(struct asking *asking, struct kol_error *err)
+{
+    size_t count = 0, at = 0;
+    for (size_t i = 0; i < asking->pin_count; i++) {
+        count += asking->pins[i].files.count;
+    }
+    struct ice_data_file *files = mem_zalloc(count + 1, sizeof *files);
+    for (size_t i = 0; i < asking->pin_count; i++) {
+        const struct ice_files *of = &asking->pins[i].files;
+        for (size_t j = 0; j < of->count; j++) {
+            files[at++] = of->files[j];
+        }
+    }
+    enum kol_status status = engine_lock(asking->engine, files, count, err);
+    free(files);
+    return status;
+}
+
+static enum kol_status pin_tables(struct asking *asking, const char *sql, struct kol_error *err)
+{
+    const char *as_of = flag_text(asking->call, "as-of");
+    const char **names = NULL;
+    size_t count = 0;
+    int64_t snapshot;
+    struct arena arena;
+    arena_init(&arena, 0);
+    enum kol_status status = engine_tables_of(asking->session, sql, &arena, &names, &count, err);
+    if (status == KOL_OK && count > 1 && as_of && str_to_int64(str_of(as_of), &snapshot)) {
+        status = kol_fail(err, KOL_USAGE,
+                          "--as-of %s is a snapshot of one table, and the SELECT reads %zu: name a "
+                          "time",
+                          as_of, count);
+    }
+    asking->pins = mem_zalloc(count + 1, sizeof *asking->pins);
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        status = add_table(asking, names[i], as_of, err);
+    }
+    arena_free(&arena);
+    return status;
+}
+
+/* ---- rows ---- */
+
+/* The columns' names, each once: a JSON object has no two of the same. */
+static const char **unique_names(const struct engine_result *result, struct arena *arena)
+{
+    size_t count = engine_columns(result);
+    const char **names = arena_alloc(arena, count * sizeof *names);
+    for (size_t i = 0; i < count; i++) {
+        struct buf name = {0};
+        size_t number = 1, j = 0;
+        buf_puts(&name, engine_column_name(result, i));
+        size_t len = name.len;
+        while (j < i) {
+            if (strcmp(names[j++], name.ptr) == 0) {
+                name.len = len;
+                buf_printf(&name, "_%zu", ++number);
+                j = 0;
+            }
+        }
+        names[i] = arena_copy(arena, buf_str(&name)).ptr;
+        buf_free(&name);
+    }
+    return names;
+}
+
+/* Any value of its own text; what is a number or nested in JSON goes there as it is. */
+static void show_cell(struct rows *rows, const struct engine_result *result, size_t column,
+                      size_t row, enum ice_type type, struct buf *text)
+{
+    if (engine_null(result, column, row)) {
+        rows_null(rows);
+        return;
+    }
+    switch (type) {
+    case ICE_BOOLEAN: rows_bool(rows, engine_bool(result, column, row)); return;
+    case ICE_INT:
+    case ICE_LONG: rows_int(rows, engine_int(result, column, row)); return;
+    default: break;
+    }
+    buf_clear(text);
+    buf_puts(text, "");
+    engine_put(result, column, row, text);
+    bool nested = type == ICE_LIST || type == ICE_MAP || type == ICE_STRUCT;
+    bool number = type == ICE_DECIMAL || type == ICE_FLOAT || type == ICE_DOUBLE;
+    if (number) { /* NaN and the infinities are words */
+        number = text->ptr[text->len - 1] >= '0' && text->ptr[text->len - 1] <= '9';
+    }
+    if (nested || number) {
+        rows_json(rows, buf_str(text));
+    } else {
+        rows_text(rows, buf_str(text));
+    }
+}
+
+/* The rows up to `limit` (0: all); `*more` where some were left. */
+static enum kol_status show_rows(struct rows *rows, struct engine_result *result, int64_t limit,
+                                 bool *more, struct kol_error *err)
+{
+    size_t columns = engine_columns(result), count;
+    enum ice_type *types = mem_alloc(columns * sizeof *types);
+    struct buf text = {0};
+    int64_t shown = 0;
+    for (size_t i = 0; i < columns; i++) {
+        types[i] = engine_column_type(result, i, NULL).type;
+    }
+    enum kol_status status = engine_next(result, &count, err);
+    while (status == KOL_OK && count && !*more) {
+        for (size_t row = 0; row < count && !*more; row++) {
+            *more = limit && shown == limit;
+            for (size_t i = 0; i < columns && !*more; i++) {
+                show_cell(rows, result, i, row, types[i], &text);
+            }
+            shown++;
+        }
+        status = *more ? KOL_OK : engine_next(result, &count, err);
+    }
+    buf_free(&text);
+    free(types);
+    return status;
+}
+
+static enum kol_status run(struct asking *asking, const char *sql, struct kol_error *err)
+{
+    const struct invocation *call = asking->call;
+    struct engine_result *result = NULL;
+    struct arena arena;
+    bool more = false;
+    engine_set_timeout(asking->session, flag_int(call, "timeout"));
+    enum kol_status status = engine_query(asking->session, sql, &result, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    arena_init(&arena, 0);
+    struct rows *rows =
+        rows_begin(stdout, call->format, unique_names(result, &arena), engine_columns(result));
+    status = show_rows(rows, result, flag_int(call, "limit"), &more, err);
+    status = rows_finish(&rows, status, err);
+    if (status == KOL_OK && more) {
+        fprintf(stderr, "there are more rows than the %lld of --limit\n",
+                (long long)flag_int(call, "limit"));
+    }
+    engine_result_free(&result);
+    arena_free(&arena);
+    return status;
+}
+
+enum kol_status cmd_sql(const struct invocation *call, struct kol_error *err)
+{
+    struct asking asking = {.call = call};
+    struct buf sql = {0};
+    enum kol_status status = read_sql(call, &sql, err);
+    if (status == KOL_OK) {
+        status = command_open_lake(call, true, &asking.lake, err);
+    }
+    if (status == KOL_OK && flag_given(call, "memory")) {
+        asking.lake->memory_bytes = flag_int(call, "memory");
+    }
+    if (status == KOL_OK) {
+        status = lake_engine(asking.lake, &asking.engine, err);
+    }
+    if (status == KOL_OK) {
+        status = engine_session_open(asking.engine, &asking.session, err);
+    }
+    if (status == KOL_OK) {
+        status = engine_check_user_select(asking.session, sql.ptr, err);
+    }
+    if (status == KOL_OK) {
+        status = pin_tables(&asking, sql.ptr, err);
+    }
+    if (status == KOL_OK) {
+        status = lock(&asking, err);
+    }
+    if (status == KOL_OK) {
+        status = run(&asking, sql.ptr, err);
+    }
+    engine_session_close(&asking.session);
+    engine_close(&asking.engine);
+    for (size_t i = 0; i < asking.pin_count; i++) {
+        lake_unpin(&asking.pins[i]);
+    }
+    free(asking.pins);
+    lake_close(&asking.lake);
+    buf_free(&sql);
+    return status;
+}
