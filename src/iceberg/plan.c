@@ -257,24 +257,26 @@ static enum kol_status filter_manifest(struct ice_plan *plan, const struct ice_m
     return status;
 }
 
-static bool goes_always(const struct ice_plan *plan, const struct ice_data_file *file, void *user)
-{
-    (void)plan;
-    (void)file;
-    (void)user;
-    return true;
-}
-
+/* All live files go; their entries share as few manifests as hold them. */
 static enum kol_status plan_overwrite(struct ice_plan *plan, const struct ice_manifest *old,
                                       size_t count, struct kol_error *err)
 {
+    struct carried carried = {0};
     enum kol_status status = KOL_OK;
     for (size_t i = 0; i < count && status == KOL_OK; i++) {
         /* Delete files have nothing left to apply to. */
         if (!old[i].deletes && ice_manifest_may_be_live(&old[i])) {
-            status = filter_manifest(plan, &old[i], goes_always, NULL, err);
+            status = carry_live(plan, &old[i], &carried, err);
         }
     }
+    for (size_t i = 0; i < carried.count; i++) {
+        note_deleted(plan, &carried.entries[i]);
+    }
+    if (status == KOL_OK && carried.count) {
+        qsort(carried.entries, carried.count, sizeof *carried.entries, compare_specs);
+        status = ice_plan_write(plan, carried.entries, carried.count, err);
+    }
+    free(carried.entries);
     return status;
 }
 
