@@ -12,6 +12,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "backup/backup.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/logger.h"
@@ -328,6 +329,10 @@ int command_main(int argc, char **argv, const char *const *environment)
 enum kol_status command_open_bus(const struct invocation *call, bool read_only, struct bus **out,
                                  struct kol_error *err)
 {
+    enum kol_status status = backup_check_restored(call->data, err);
+    if (status != KOL_OK) {
+        return status;
+    }
     char *path = file_join(call->data, "log");
     struct bus_options options = {
         .path = path,
@@ -337,7 +342,7 @@ enum kol_status command_open_bus(const struct invocation *call, bool read_only, 
         .retention_bytes = config_int(call->config, OPTION_LOG_RETENTION_BYTES),
         .read_only = read_only,
     };
-    enum kol_status status = bus_open(&options, out, err);
+    status = bus_open(&options, out, err);
     if (status == KOL_NOT_FOUND && read_only) {
         status =
             kol_fail(err, KOL_NOT_FOUND,
@@ -359,5 +364,6 @@ enum kol_status command_open_lake(const struct invocation *call, bool read_only,
         .threads = (int)config_int(call->config, OPTION_LAKE_THREADS),
         .read_only = read_only,
     };
-    return lake_open(&options, out, err);
+    enum kol_status status = backup_check_restored(call->data, err);
+    return status == KOL_OK ? lake_open(&options, out, err) : status;
 }

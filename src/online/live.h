@@ -120,4 +120,11 @@ enum kol_status live_count(struct live *live, struct str key, int64_t amount, in
 enum kol_status live_rate(struct live *live, struct str key, int64_t cost, int64_t interval_us,
                           int64_t burst, struct live_limit *out, struct kol_error *err) KOL_CHECKED;
 
+/* ---- a copy ---- */
+
+/* Writes the values as they are at one moment into `folder`, made where it is absent, in place of
+ * the store that lies there (which nobody may have open); synced, but for the folder itself. Others
+ * go on to write. After an error what lay there lies there still. */
+enum kol_status live_copy(struct live *live, const char *folder, struct kol_error *err) KOL_CHECKED;
+
 #endif

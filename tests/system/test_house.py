@@ -16,7 +16,10 @@ USES = {
     "engine": {"base", "iceberg"},
     "lake": {"base", "domain", "log", "iceberg", "engine"},
     "online": {"base", "domain", "iceberg", "engine", "lake"},
-    "cmd": {"base", "domain", "log", "import", "iceberg", "engine", "lake", "online"},
+    "backup": {"base", "log", "iceberg", "lake", "online"},
+    "cmd": {
+        *("base", "domain", "log", "import", "iceberg", "engine", "lake", "online", "backup")
+    },
 }
 
 # What other rooms may see of a room. Everything else is private to it.
@@ -29,6 +32,7 @@ PUBLIC = {
     "engine": {"engine.h"},
     "lake": {"lake.h", "tables.h", "ingest.h", "etl.h", "maintain.h", "report.h"},
     "online": {"online.h", "live.h"},
+    "backup": {"backup.h"},
     "cmd": {"command.h"},
 }
 
