@@ -59,6 +59,59 @@ static enum kol_status read_sql(const struct invocation *call, struct buf *out,
 
 /* ---- tables ---- */
 
+/* All tables of the catalog, to find one that the SELECT writes in other letters. */
+struct names {
+    struct arena arena;
+    struct catalog *catalog;
+    const char **items;
+    size_t count, cap;
+};
+
+static enum kol_status add_name(struct ice_ident ident, void *user, struct kol_error *err)
+{
+    struct names *names = user;
+    struct buf name = {0};
+    (void)err;
+    if (names->count == names->cap) {
+        names->cap = names->cap ? 2 * names->cap : 64;
+        names->items = mem_realloc(names->items, names->cap * sizeof *names->items);
+    }
+    buf_printf(&name, "%s.%s", ident.name_space, ident.name);
+    names->items[names->count++] = arena_copy(&names->arena, buf_str(&name)).ptr;
+    buf_free(&name);
+    return KOL_OK;
+}
+
+static enum kol_status add_namespace(struct ice_ident ident, void *user, struct kol_error *err)
+{
+    struct names *names = user;
+    return names->catalog->ops->list(names->catalog, ident.name_space, add_name, names, err);
+}
+
+/* The table that `name` means: in these letters, else in others. A name without a namespace means
+ * none, but is worth a hint. */
+static enum kol_status find_table(const struct names *names, const char *name, const char **out,
+                                  struct kol_error *err)
+{
+    const char *other = NULL;
+    *out = name;
+    for (size_t i = 0; i < names->count; i++) {
+        const char *item = names->items[i], *last = strrchr(item, '.') + 1;
+        if (strcmp(item, name) == 0) {
+            *out = item;
+            return KOL_OK;
+        }
+        *out = strcasecmp(item, name) == 0 ? item : *out;
+        other = strcasecmp(last, name) == 0 ? item : other;
+    }
+    if (other && *out == name) {
+        return kol_fail(err, KOL_NOT_FOUND,
+                        "there is no table %s; did you mean %s? `kol tables` shows all", name,
+                        other);
+    }
+    return KOL_OK;
+}
+
 static enum kol_status add_table(struct asking *asking, const char *name, const char *as_of,
                                  struct kol_error *err)
 {
@@ -68,6 +121,33 @@ static enum kol_status add_table(struct asking *asking, const char *name, const 
         asking->pin_count++;
         status = lake_view(asking->session, pin, err);
     }
+    return status;
+}
+
+/* Pins each table that the SELECT names, once. */
+static enum kol_status add_tables(struct asking *asking, const char *const *wanted, size_t count,
+                                  struct kol_error *err)
+{
+    struct names names = {.catalog = asking->lake->catalog};
+    arena_init(&names.arena, 0);
+    enum kol_status status =
+        names.catalog->ops->list(names.catalog, NULL, add_namespace, &names, err);
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        const char *name = NULL;
+        bool known = false;
+        status = find_table(&names, wanted[i], &name, err);
+        for (size_t j = 0; j < asking->pin_count && status == KOL_OK; j++) {
+            const struct lake_pin *pin = &asking->pins[j];
+            size_t len = strlen(pin->name_space);
+            known = known || (strncmp(name, pin->name_space, len) == 0 && name[len] == '.' &&
+                              strcmp(name + len + 1, pin->name) == 0);
+        }
+        if (status == KOL_OK && !known) {
+            status = add_table(asking, name, flag_text(asking->call, "as-of"), err);
+        }
+    }
+    free(names.items);
+    arena_free(&names.arena);
     return status;
 }
 
@@ -106,8 +186,8 @@ static enum kol_status pin_tables(struct asking *asking, const char *sql, struct
                           as_of, count);
     }
     asking->pins = mem_zalloc(count + 1, sizeof *asking->pins);
-    for (size_t i = 0; i < count && status == KOL_OK; i++) {
-        status = add_table(asking, names[i], as_of, err);
+    if (status == KOL_OK) {
+        status = add_tables(asking, names, count, err);
     }
     arena_free(&arena);
     return status;
