@@ -149,6 +149,6 @@ SELECT
     CASE
         WHEN NOT seen_once THEN CAST(least(shares, 9223372036854775807) AS BIGINT)
     END AS gained_shares,
-    100e0 * (s / nullif(greatest_s, 0e0)) AS trending_score,
+    100e0 * (CAST(s AS DOUBLE) / nullif(greatest_s, 0e0)) AS trending_score,
     as_of
 FROM top
