@@ -133,7 +133,7 @@ static void put_texts(struct rows *rows, const struct online_record *record, int
         text_put_json(&json, texts[i]);
     }
     buf_putc(&json, ']');
-    rows_text(rows, buf_str(&json));
+    rows_json(rows, buf_str(&json));
     buf_free(&json);
     free(texts);
 }
