@@ -161,10 +161,12 @@ static enum kol_status commit_staged(struct replay *replay, struct kol_error *er
     enum kol_status status = ingest_dead_send(&replay->dead, err);
     if (status == KOL_OK && replay->stage.rows) {
         status = ingest_stage_flush(&replay->stage, err);
-        do {
+        bool again = status == KOL_OK;
+        while (again) {
             /* A commit of unknown end is looked at in the same way: what it added is there. */
-            status = status == KOL_OK ? add_missing(replay, err) : status;
-        } while ((status == KOL_CONFLICT || status == KOL_UNKNOWN) && !signals_stop_asked());
+            status = add_missing(replay, err);
+            again = (status == KOL_CONFLICT || status == KOL_UNKNOWN) && !signals_stop_asked();
+        }
         status = status == KOL_OK ? ingest_stage_clear(&replay->stage, err) : status;
     }
     replay->from = replay->next;
