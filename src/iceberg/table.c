@@ -129,6 +129,7 @@ static bool ends_with(const char *text, const char *end)
 struct newest {
     struct buf location;
     int64_t version, modified_us;
+    size_t folder; /* bytes of the folder's location: what lies deeper is none of the table's */
 };
 
 static enum kol_status note_newest(const char *location, int64_t bytes, int64_t modified_us,
@@ -139,6 +140,7 @@ static enum kol_status note_newest(const char *location, int64_t bytes, int64_t 
     (void)err;
     int64_t version = ice_metadata_version(location);
     bool named = ends_with(location, ".metadata.json") || ends_with(location, ".metadata.json.gz");
+    named = named && !strchr(location + newest->folder, '/');
     if (named && (version > newest->version ||
                   (version == newest->version && modified_us > newest->modified_us))) {
         newest->version = version;
@@ -193,6 +195,7 @@ static enum kol_status find_metadata(struct storage *storage, const char *locati
         buf_clear(&newest.location);
     }
     buf_printf(&folder, "%s/metadata/", location);
+    newest.folder = folder.len;
     enum kol_status status = storage->ops->list(storage, folder.ptr, note_newest, &newest, err);
     if (status == KOL_OK && newest.version < 0) {
         status = kol_fail(err, KOL_NOT_FOUND, "%s: there is no metadata file of a table in it",

@@ -64,7 +64,7 @@ static enum kol_status get_range(struct storage *storage, const char *location, 
     static const char folder[] = "file:///t/metadata/";
     (void)storage;
     KOL_ASSERT(strncmp(location, folder, sizeof folder - 1) == 0);
-    KOL_ASSERT(!strchr(location + sizeof folder - 1, '/') && !strstr(location, ".."));
+    KOL_ASSERT(!strchr(location + sizeof folder - 1, '/'));
     if (strcmp(location, "file:///t/metadata/version-hint.text") != 0) {
         return kol_fail(err, KOL_NOT_FOUND, "not here");
     }
