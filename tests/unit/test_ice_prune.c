@@ -166,7 +166,7 @@ static bool row_matches(const struct ice_field *field, const struct ice_value *r
     return holds(ice_value_compare(field, row, &condition->value), condition->op);
 }
 
-enum { MAX_ROWS = 12, FILES = 3, ROUNDS = 60000 };
+enum { MAX_ROWS = 12, FILES = 3, ROUNDS = 30000 };
 
 struct made_file {
     struct ice_value rows[MAX_ROWS];
