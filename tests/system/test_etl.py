@@ -1,0 +1,258 @@
+"""`kol etl`: bronze to silver to gold as one graph that skips, repairs and never shows half a run."""
+
+import json
+import signal
+
+import pytest
+
+from support import ROOT, Kol, wait_until
+
+KOLS = 100
+
+
+def lake(kol):
+    """A small world in bronze."""
+    kol("demo", "--kols", KOLS, "--days", 5, "--seed", 7)
+    kol("ingest")
+
+
+def made(kol, *args, **more):
+    """table -> how it was made, rows"""
+    rows = kol("etl", *args, "--format", "json", **more).json()
+    return {row["table"]: (row["made"], row["rows"]) for row in rows}
+
+
+def select(kol, sql):
+    return kol("sql", sql, "--format", "json").json()
+
+
+def contents(kol, tables):
+    """All rows of each table as sorted text."""
+    return {
+        table: sorted(kol("sql", f"SELECT * FROM {table}", "--format", "csv").out.splitlines())
+        for table in tables
+    }
+
+
+def sql_tables():
+    return sorted(
+        f"{path.parent.name}.{path.stem}" for path in (ROOT / "sql").glob("*/*.sql")
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(kol_bin, tmp_path_factory):
+    """(kol, how each table was made) of a lake that tests only read, or make again."""
+    runner = Kol(kol_bin, tmp_path_factory.mktemp("etl") / "data")
+    lake(runner)
+    yield runner, made(runner)
+    runner.close()
+
+
+def test_every_select_becomes_a_table(whole):
+    kol, tables = whole
+    assert sorted(tables) == sql_tables()
+    assert all(how == "whole" for how, _ in tables.values())
+    assert tables["silver.kol_profiles"][1] == KOLS
+    listed = {row["table"]: row for row in kol("tables", "--format", "json").json()}
+    for table, (_, rows) in tables.items():
+        assert listed[table]["rows"] == rows
+        assert select(kol, f"SELECT count(*) AS n FROM {table}") == [{"n": rows}]
+
+
+def test_a_second_run_changes_nothing(whole):
+    kol, _ = whole
+    before = kol("tables", "--format", "json").out
+    again = made(kol)
+    assert all(how == "unchanged" for how, _ in again.values())
+    kol("ingest")
+    assert all(how == "unchanged" for how, _ in made(kol).values())
+    assert kol("tables", "--format", "json").out == before
+
+
+def test_a_full_run_gives_the_same_rows(whole):
+    kol, _ = whole
+    first = contents(kol, sql_tables())
+    assert all(how == "whole" for how, _ in made(kol, "--full").values())
+    assert contents(kol, sql_tables()) == first
+    assert all(first[table] for table in ("silver.kol_daily", "gold.kol_rankings"))
+
+
+def test_days_made_anew_alone_give_what_a_full_run_gives(kol):
+    lake(kol)
+    made(kol)
+    events = [
+        {
+            "event_time": f"2025-06-2{day}T12:00:00Z",
+            "event_type": "profile",
+            "platform": "tiktok",
+            "username": f"late_{number}",
+            "followers_count": 1000 * number + day,
+        }
+        for day in (5, 6)
+        for number in range(3)
+    ]
+    lines = "".join(json.dumps(event) + "\n" for event in events)
+    kol("log", "produce", "kol.profiles.raw", stdin=lines)
+    kol("ingest")
+    how = made(kol)
+    assert how["silver.kol_daily"][0] == "in part"
+    assert how["silver.kol_profiles"] == ("whole", KOLS + 3)
+    in_part = contents(kol, sql_tables())
+    made(kol, "--full")
+    assert contents(kol, sql_tables()) == in_part
+
+
+def test_the_same_events_a_second_time_change_no_row(kol, tmp_path):
+    lake(kol)
+    made(kol)
+    first = contents(kol, sql_tables())
+    for topic in ("kol.profiles.raw", "kol.videos.raw", "kol.products.raw"):
+        lines = kol("log", "tail", topic, "--from", "start", "--values").out
+        kol("log", "produce", topic, stdin=lines)
+    kol("ingest")
+    made(kol)
+    assert contents(kol, sql_tables()) == first
+
+
+def test_rows_of_a_run_say_which_snapshots_belong_together(whole):
+    kol, _ = whole
+    run = select(kol, "SELECT * FROM lake.runs ORDER BY finished_at DESC LIMIT 1")[0]
+    named = json.loads(run["snapshots"])
+    listed = {row["table"]: row for row in kol("tables", "--format", "json").json()}
+    for table in sql_tables():
+        # An empty table that was never written has no snapshot.
+        assert named[table] == (listed[table]["snapshot"] or -1)
+    assert {name for name in named if name.startswith("bronze.")}
+
+
+def test_only_what_was_asked_for_and_what_it_needs_is_made(whole):
+    kol, _ = whole
+    tables = made(kol, "gold.dim_platform", "silver.kol_daily")
+    assert "silver.kol_daily" in tables and "gold.kol_rankings" not in tables
+    result = kol("etl", "gold.dim_plattform", status=1)
+    assert "did you mean gold.dim_platform?" in result.errors
+
+
+def test_a_users_own_select_becomes_a_table(kol, tmp_path):
+    lake(kol)
+    folder = tmp_path / "sql"
+    (folder / "gold").mkdir(parents=True)
+    own = folder / "gold" / "my_platforms.sql"
+    own.write_text(
+        "SELECT platform, count(*) AS kols,\n"
+        "    sum(CAST(followers_count AS DECIMAL(38, 0))) AS followers\n"
+        "FROM silver.kol_profiles GROUP BY platform\n"
+    )
+    tables = made(kol, env={"KOL_LAKE_SQL": str(folder)})
+    assert tables["gold.my_platforms"][0] == "whole"
+    rows = select(kol, "SELECT platform, kols FROM gold.my_platforms ORDER BY platform")
+    assert sum(row["kols"] for row in rows) == KOLS
+    assert made(kol, env={"KOL_LAKE_SQL": str(folder)})["gold.my_platforms"][0] == "unchanged"
+    own.write_text("SELECT platform FROM silver.kol_profiles GROUP BY platform\n")
+    assert made(kol, env={"KOL_LAKE_SQL": str(folder)})["gold.my_platforms"][0] == "whole"
+
+
+@pytest.mark.parametrize(
+    "sql, says",
+    [
+        ("SELECT 1 / 2 AS half", "/"),
+        ("SELECT platform FROM silver.no_such_table", "no such table"),
+        ("SELECT a.platform FROM gold.mine AS a", "circle"),
+        ("SELECT platform FROM read_csv('/etc/passwd')", "read_csv"),
+        ("SELECT platform FORM silver.kol_profiles", "mine.sql"),
+    ],
+)
+def test_a_select_that_cannot_stand_is_refused_with_its_place(kol, tmp_path, sql, says):
+    lake(kol)
+    folder = tmp_path / "sql"
+    (folder / "gold").mkdir(parents=True)
+    (folder / "gold" / "mine.sql").write_text(sql + "\n")
+    result = kol("etl", status=1, env={"KOL_LAKE_SQL": str(folder)})
+    assert says in result.errors and "mine.sql" in result.errors, result
+
+
+def test_two_runs_at_once_are_not_allowed(whole):
+    import fcntl
+
+    kol, _ = whole
+    with open(kol.data / "lake" / "etl.lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        assert "another `kol etl` runs" in kol("etl", status=1).errors
+    made(kol)
+
+
+def test_a_reader_of_the_last_run_never_sees_a_mix(whole):
+    """While runs replace tables, what lake.runs names stays readable."""
+    kol, _ = whole
+    run = select(kol, "SELECT snapshots FROM lake.runs ORDER BY finished_at DESC LIMIT 1")[0]
+    named = json.loads(run["snapshots"])
+    before = kol("sql", "SELECT * FROM silver.kol_profiles ORDER BY platform, kol_id").out
+    for _ in range(3):
+        made(kol, "--full")
+    as_then = kol(
+        "sql",
+        "SELECT * FROM silver.kol_profiles ORDER BY platform, kol_id",
+        "--as-of",
+        named["silver.kol_profiles"],
+    ).out
+    assert as_then == before
+
+
+def test_tables_tells_schema_snapshots_files_quality_and_lineage(whole):
+    kol, _ = whole
+    rows = kol("tables", "silver.kol_profiles", "--format", "json").json()
+    columns = {row["column"]: row for row in rows}
+    assert columns["kol_id"]["required"] and columns["kol_id"]["nulls"] == 0
+    assert columns["kol_id"]["meaning"]
+    snapshots = kol("tables", "silver.kol_profiles", "--snapshots", "--format", "json").json()
+    assert {row["rows"] for row in snapshots} == {KOLS}
+    files = kol("tables", "bronze.profiles", "--files", "--format", "json").json()
+    assert {row["partition"] for row in files} >= {"event_time_day=2025-06-29"}
+    quality = kol("tables", "--quality", "--format", "json").json()
+    assert {"required", "key"} <= {row["rule"] for row in quality}
+    lineage = kol("tables", "--lineage", "--format", "json").json()
+    made_from = {(row["table"], row["made_from"]): row for row in lineage}
+    assert made_from[("silver.kol_profiles", "bronze.profiles")]["is_current"]
+    assert any(row["table"] == "bronze.profiles" for row in lineage)
+    assert "did you mean silver.kol_profiles" in kol("tables", "silver.kol_profile", status=1).errors
+    assert kol("tables", "--snapshots", status=2).errors
+
+
+def test_an_interrupted_run_goes_on_where_it_stopped(kol):
+    lake(kol)
+    running = kol.start("etl", "--format", "json")
+    first = running.process.stdout.readline()
+    running.signal(signal.SIGINT)
+    result = running.wait()
+    if result.status == 130:
+        how = made(kol)
+        assert how[json.loads(first)["table"]][0] == "unchanged"
+    else:
+        assert result.status == 0  # it was done before the signal came
+    wait_until(lambda: select(kol, "SELECT count(*) AS n FROM lake.runs") == [{"n": 1}], "a run")
+
+
+POINTS = [
+    "etl.written",
+    "etl.committed",
+    "etl.run",
+    "commit.manifest",
+    "commit.list",
+    "commit.metadata",
+    "commit.swap",
+]
+
+
+@pytest.mark.parametrize("point", POINTS)
+def test_killed_anywhere_a_rerun_ends_whole(kol, kol_fail, whole, point):
+    """The same world as `whole`, so the rows must be the same in the end."""
+    lake(kol)
+    for hit in (5, 1):
+        result = kol_fail("etl", env={"KOL_TEST_FAILPOINT": f"{point}:{hit}"}, status=None)
+        assert result.status in (-signal.SIGKILL, 0), result
+    assert result.status == -signal.SIGKILL
+    made(kol)
+    assert select(kol, "SELECT count(*) AS n FROM lake.runs") == [{"n": 1}]
+    tables = ["silver.kol_profiles", "silver.kol_daily", "gold.fact_kol_performance"]
+    assert contents(kol, tables) == contents(whole[0], tables)
