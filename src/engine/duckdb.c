@@ -210,6 +210,17 @@ enum kol_status engine_fail_(struct engine_session *session, const char *message
     return kol_fail(err, KOL_IO, "%s", line);
 }
 
+enum kol_status engine_over_(struct engine_session *session, struct kol_error *err)
+{
+    int64_t limit_ns = session->timeout_us * 1000;
+    if (signals_stop_asked()) {
+        atomic_store(&session->cause, ENGINE_STOPPED);
+    } else if (limit_ns && session->used_ns >= limit_ns) {
+        atomic_store(&session->cause, ENGINE_LATE);
+    }
+    return atomic_load(&session->cause) == ENGINE_NONE ? KOL_OK : fail_interrupted(session, err);
+}
+
 /* ---- opening ---- */
 
 static void set_number(duckdb_config config, const char *name, int64_t value, const char *unit)

@@ -44,6 +44,10 @@ struct engine_session {
 void engine_begin_(struct engine_session *session, bool first);
 void engine_end_(struct engine_session *session);
 
+/* Whether the statement is over before its next stretch: asked to end, or out of time. Rows may
+ * come so fast that the watcher never meets one on its way. */
+enum kol_status engine_over_(struct engine_session *session, struct kol_error *err) KOL_CHECKED;
+
 /* Makes an error of DuckDB's words. */
 enum kol_status engine_fail_(struct engine_session *session, const char *message,
                              struct kol_error *err) KOL_CHECKED;

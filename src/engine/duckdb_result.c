@@ -262,9 +262,12 @@ enum kol_status engine_next(struct engine_result *result, size_t *rows, struct k
         return kol_fail(err, KOL_INVALID,
                         "another statement of the session ended this SELECT before its last row");
     }
-    engine_begin_(result->session, false);
-    enum kol_status status = fetch(result, rows, err);
-    engine_end_(result->session);
+    enum kol_status status = engine_over_(result->session, err);
+    if (status == KOL_OK) {
+        engine_begin_(result->session, false);
+        status = fetch(result, rows, err);
+        engine_end_(result->session);
+    }
     result->failed = status != KOL_OK;
     return status;
 }

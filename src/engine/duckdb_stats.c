@@ -4,7 +4,7 @@
  * DuckDB answers a COPY with least and greatest values as text, as it prints them; here they become
  * values, and values bounds by the rule of the table format. A text that cannot be read gives no
  * bounds, which is always right. Reals are counted and bounded by a SELECT over the written file:
- * DuckDB's has_nan is wrong for several row groups, and -0.0 must not be lost.
+ * DuckDB's has_nan is wrong for several row groups, and its text may be short of a digit.
  */
 #include "engine/duckdb_stats.h"
 
@@ -367,9 +367,6 @@ static void take_real(const struct engine_result *result, size_t cell,
     }
     struct ice_value low = {.known = true, .real = engine_real(result, cell + 1, 0)};
     struct ice_value high = {.known = true, .real = engine_real(result, cell + 2, 0)};
-    /* The two zeros are equal for the engine, which may name either. */
-    low.real = low.real == 0 ? -0.0 : low.real;
-    high.real = high.real == 0 ? 0.0 : high.real;
     stats->has_bounds = ice_bound_lower(arena, field, &low, &stats->lower) &&
                         ice_bound_upper(arena, field, &high, &stats->upper);
 }

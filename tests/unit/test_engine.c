@@ -59,6 +59,43 @@ static void test_rows_that_come_too_slowly_end_at_the_limit(void **state)
     engine_set_timeout(session, 0);
 }
 
+/* Each call is over in microseconds: it is the sum that counts. */
+static void test_rows_without_end_end_at_the_limit(void **state)
+{
+    (void)state;
+    struct engine_result *result;
+    size_t rows = 1;
+    engine_set_timeout(session, 200000);
+    OK(engine_query(session, "SELECT * FROM range(1000000000000)", &result, &err));
+    enum kol_status status = KOL_OK;
+    while (status == KOL_OK && rows) {
+        status = engine_next(result, &rows, &err);
+    }
+    assert_int_equal(status, KOL_TIMEOUT);
+    engine_result_free(&result);
+    engine_set_timeout(session, 0);
+}
+
+static void test_an_interrupt_between_rows_counts(void **state)
+{
+    (void)state;
+    struct engine_result *result;
+    size_t rows;
+    for (int stop = 0; stop < 2; stop++) {
+        OK(engine_query(session, "SELECT * FROM range(1000000)", &result, &err));
+        OK(engine_next(result, &rows, &err));
+        if (stop) {
+            signals_ask_stop(true);
+        } else {
+            engine_interrupt(session);
+        }
+        assert_int_equal(engine_next(result, &rows, &err), KOL_INTERRUPTED);
+        engine_result_free(&result);
+        signals_ask_stop(false);
+    }
+    assert_string_equal(ask("SELECT 1"), "1");
+}
+
 static void *interrupt_soon(void *arg)
 {
     usleep(50000);
@@ -431,6 +468,8 @@ int main(void)
         cmocka_unit_test(test_a_statement_ends_at_its_limit_and_the_session_goes_on),
         cmocka_unit_test(test_the_limit_counts_work_and_not_the_readers_pauses),
         cmocka_unit_test(test_rows_that_come_too_slowly_end_at_the_limit),
+        cmocka_unit_test(test_rows_without_end_end_at_the_limit),
+        cmocka_unit_test(test_an_interrupt_between_rows_counts),
         cmocka_unit_test(test_another_thread_interrupts),
         cmocka_unit_test(test_a_stop_of_the_program_ends_a_statement),
         cmocka_unit_test(test_sessions_are_limited_each_by_itself),

@@ -180,6 +180,11 @@ static const char *const hostile[] = {
     "SELECT list_transform([1], lambda x: (SELECT count(*) FROM glob('/*')))",
     "FROM s.t PIVOT (sum(x) FOR y IN ('a')), glob('/*')",
     "SELECT * FROM (VALUES ((SELECT count(*) FROM glob('/*'))))",
+    "SELECT read_text('/etc/passwd')",
+    "SELECT sniff_csv('/etc/passwd')",
+    "SELECT parquet_scan('x')",
+    "SELECT glob('/*')",
+    "SELECT duckdb_settings()",
     /* SQL out of a text */
     "SELECT * FROM query('SELECT * FROM read_text(''/etc/passwd'')')",
     "SELECT * FROM query_table('x.csv')",
