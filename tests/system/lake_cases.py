@@ -1,0 +1,81 @@
+"""Hand-made events for the corners of the lake's tables that no data set has all of."""
+
+
+def video(name, time, **fields):
+    return {"event_type": "video", "platform": "tiktok", "video_id": name,
+            "event_time": f"2025-06-{time}Z", **fields}  # fmt: skip
+
+
+def profile(time, **fields):
+    time = f"2025-06-{time}Z"
+    return {"event_type": "profile", "platform": "tiktok", "event_time": time, **fields}
+
+
+def counts(views, likes=None, comments=None, shares=None):
+    told = {"view_count": views, "like_count": likes, "comment_count": comments,
+            "share_count": shares}  # fmt: skip
+    return {name: value for name, value in told.items() if value is not None}
+
+
+def corners():
+    """The events, in the order in which they are imported."""
+    ann = {"username": "ann"}
+    # A total that falls and rises again; one moment told twice with different counts.
+    yield video("falls", "10T08:00:00", **ann, **counts(100, 10, 1, 0))
+    yield video("falls", "10T08:20:00", **ann, **counts(50, 12, 1, 0))
+    yield video("falls", "10T09:10:00", **ann, **counts(80, 12, 2, 5))
+    yield video("falls", "11T09:10:00", **ann, **counts(75, 13, 2, 5))
+    yield video("falls", "11T09:10:00", **ann, **counts(70, 14, 2, 5), title="Second of a moment")
+    # Views that are told late, shares never.
+    yield video("late", "10T08:00:00", **ann, **counts(None, 5), caption="L" * 150)
+    yield video("late", "10T12:00:00", **ann, **counts(900, 6), content_type="reel")
+    yield video("late", "11T12:00:00", **ann, **counts(1000, 6))
+    # First sight in the hour, on the day, within 24 hours, long after and before the posting.
+    for name, posted in (
+        ("hour", "2025-06-11T10:01:00Z"),
+        ("day", "2025-06-11T02:00:00Z"),
+        ("window", "2025-06-10T14:00:00Z"),
+        ("old", "2025-05-01T00:00:00Z"),
+        ("future", "2025-06-12T00:00:00Z"),
+    ):
+        for minute, views in ((30, 500), (50, 700)):
+            yield video(name, f"11T10:{minute}:00", **ann, **counts(views, 7), posted_at=posted,
+                        content_type="live")  # fmt: skip
+        yield video(name + "-once", "11T11:00:00", **ann, **counts(333, 3, 2, 1), posted_at=posted)
+    yield video("never-posted", "11T11:05:00", **ann, **counts(10**6, 9, 9, 9))
+    yield video("no-views", "11T11:06:00", **ann, **counts(0, 9, 9, 9),
+                posted_at="2025-06-11T01:00:00Z")  # fmt: skip
+    yield video("nothing", "11T11:07:00", **ann)
+    # Whose video it is: an id alone, a name before an id, another event, nobody.
+    yield video("by-id", "11T11:08:00", user_id="4711", **counts(5))
+    yield video("name-first", "11T11:08:00", **ann, user_id="1", **counts(5))
+    yield video("name-first", "11T11:09:00", user_id="1", **counts(6))
+    for name in ("by-comment", "by-product", "nobody"):
+        yield video(name, "11T11:10:00", **counts(50, 5), tags=["a", "b"], duration_seconds=7)
+    comment = {"event_type": "comment", "platform": "tiktok", "comment_text": "ok"}
+    comment["video_id"] = "by-comment"
+    yield comment | {"event_time": "2025-06-11T11:11:00Z", "username": "bob"}
+    yield comment | {"event_time": "2025-06-11T11:12:00Z", "username": "cy"}
+    yield {"event_type": "discovery", "platform": "tiktok", "event_time": "2025-06-11T11:11:30Z",
+           "username": "dee", "video_id": "by-comment"}  # fmt: skip
+    sold = {"event_type": "product", "platform": "tiktok", "username": "bob", "product_id": "p1"}
+    yield sold | {"event_time": "2025-06-11T11:00:00Z", "sold_count": 10, "video_id": "by-product"}
+    yield sold | {"event_time": "2025-06-11T11:00:00Z", "sold_count": 12, "username": "ann"}
+    yield sold | {"event_time": "2025-06-11T12:00:00Z", "sold_count_raw": "1,2K"}
+    yield sold | {"event_time": "2025-06-11T13:00:00Z", "sold_count": 1100}
+    yield sold | {"event_time": "2025-06-11T14:00:00Z"}
+    yield sold | {"event_time": "2025-06-11T14:00:00Z", "sold_count": 5, "product_id": None}
+    # A history: tiers up and down, verified lost, a category that changes twice within a day.
+    yield profile("09T00:00:00", **ann, nickname="Ann", bio="", verified=True, has_url=False)
+    yield profile("10T00:00:00", **ann, followers_raw="999", category="food")
+    yield profile("10T23:59:59", **ann, followers_raw="1,2N", category="music", following_count=3)
+    yield profile("12T00:00:00", **ann, followers_count=999, verified=False, account_age_days=30)
+    yield profile("13T00:00:00", **ann, followers_count=1500000, bio="Xin chào 👋", post_count=4)
+    yield profile("13T00:00:00", **ann, followers_count=1500001, avatar_url="https://a.example/1")
+    yield profile("24T00:00:00", **ann, favorites_count=0, label="human", post_count=5)
+    yield profile("24T00:00:00", user_id="4711", followers_count=1500001, avatar_url="")
+    # The same name elsewhere is another KOL; a YouTube channel that only its videos tell of.
+    yield profile("24T00:00:00", **ann, followers_count=5) | {"platform": "twitter"}
+    yield video("yt", "05T00:00:00", username="Kênh: một", user_id="UC1", **counts(77)) | {
+        "platform": "youtube", "posted_at": "2025-06-05T18:00:00Z"
+    }  # fmt: skip
