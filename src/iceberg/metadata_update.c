@@ -209,14 +209,25 @@ static void add_spec(struct making *making, const struct ice_partition_spec *spe
     }
 }
 
+static bool same_order(const struct ice_sort_order *a, const struct ice_sort_order *b)
+{
+    bool same = a->count == b->count;
+    for (size_t i = 0; same && i < a->count; i++) {
+        const struct ice_sort_field *x = &a->fields[i], *y = &b->fields[i];
+        same = x->source_id == y->source_id && x->transform == y->transform &&
+               x->param == y->param && x->descending == y->descending &&
+               x->nulls_last == y->nulls_last;
+    }
+    return same;
+}
+
 static void add_order(struct making *making, const struct ice_sort_order *order)
 {
     struct ice_metadata *m = making->next;
     int32_t id = order->count ? 1 : 0; /* 0 is kept for unsorted */
     for (size_t i = 0; i < m->order_count; i++) {
         const struct ice_sort_order *there = &m->orders[i];
-        if (there->count == order->count &&
-            memcmp(there->fields, order->fields, order->count * sizeof *order->fields) == 0) {
+        if (same_order(there, order)) {
             making->added_order = there->order_id;
             return;
         }
