@@ -122,6 +122,23 @@ static void test_every_type_of_avro_is_read_over(void **state)
     buf_free(&block);
 }
 
+static void test_a_block_holds_as_many_records_as_it_says(void **state)
+{
+    (void)state;
+    struct kol_error err;
+    size_t count;
+    for (int64_t said = 0; said < 4; said++) {
+        struct buf file = {0}, block = {0};
+        put_header(&file, "null", list_schema);
+        put_record(&block);
+        put_record(&block);
+        put_block(&file, said, buf_str(&block));
+        assert_int_equal(read_list(&file, &count, &err), said == 2 ? KOL_OK : KOL_CORRUPT);
+        buf_free(&file);
+        buf_free(&block);
+    }
+}
+
 static void test_unknown_codecs_are_refused_by_name(void **state)
 {
     (void)state;
@@ -295,6 +312,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_every_type_of_avro_is_read_over),
+        cmocka_unit_test(test_a_block_holds_as_many_records_as_it_says),
         cmocka_unit_test(test_unknown_codecs_are_refused_by_name),
         cmocka_unit_test(test_lengths_without_bytes_are_corrupt),
         cmocka_unit_test(test_a_cut_file_is_corrupt_at_every_byte),

@@ -478,6 +478,38 @@ static void test_counts_rule_out_nulls_and_nans(void **state)
     arena_free(&arena);
 }
 
+/* SQL's zeros are equal, whichever of them a writer took for its bound or partition. */
+static void test_zeros_of_either_sign_are_found_by_the_other(void **state)
+{
+    (void)state;
+    static const double zeros[] = {0.0, -0.0};
+    struct ice_partition_field by = {5, 1000, "r", ICE_IDENTITY, 0};
+    struct ice_partition_spec spec = {.fields = &by, .count = 1};
+    arena_init(&arena, 0);
+    for (int i = 0; i < 4; i++) {
+        struct ice_value held = real(zeros[i / 2]), wanted = real(zeros[i % 2]);
+        struct buf form = {0};
+        ice_value_write(&form, &fields[4], &held);
+        struct ice_column_stats stats = {.field_id = 5,
+                                         .values = 1,
+                                         .has_bounds = true,
+                                         .lower = buf_str(&form),
+                                         .upper = buf_str(&form)};
+        assert_true(may(&stats, ICE_EQ, wanted));
+        assert_true(may(&stats, ICE_LE, wanted));
+        assert_true(may(&stats, ICE_GE, wanted));
+        assert_false(may(&stats, ICE_NE, wanted));
+        struct ice_data_file file = {
+            .path = "f", .rows = 1, .partition = &held, .partition_count = 1};
+        struct ice_condition condition = {.field_id = 5, .op = ICE_EQ, .value = wanted};
+        assert_true(ice_file_may_match(&schema, &spec, &file, &condition, 1));
+        condition.op = ICE_LT;
+        assert_false(ice_file_may_match(&schema, &spec, &file, &condition, 1));
+        buf_free(&form);
+    }
+    arena_free(&arena);
+}
+
 static bool day_may(int64_t day, enum ice_op op, int64_t micros)
 {
     struct ice_partition_field by = {10, 1000, "d", ICE_DAY, 0};
@@ -592,6 +624,7 @@ int main(void)
         cmocka_unit_test(test_no_file_with_a_matching_row_is_ever_ruled_out),
         cmocka_unit_test(test_bounds_rule_out_what_lies_beside_them),
         cmocka_unit_test(test_counts_rule_out_nulls_and_nans),
+        cmocka_unit_test(test_zeros_of_either_sign_are_found_by_the_other),
         cmocka_unit_test(test_days_rule_out_by_the_column_they_are_made_of),
         cmocka_unit_test(test_buckets_rule_out_equality),
         cmocka_unit_test(test_what_is_unknown_rules_nothing_out),
