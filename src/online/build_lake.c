@@ -5,7 +5,6 @@
 #include "base/mem.h"
 #include "online/build.h"
 
-
 struct pinned {
     struct lake_pin *pins;
     struct online_source *sources;

@@ -24,9 +24,11 @@ static const struct source_row {
 #define SOURCE(KIND, space, table, ADDS, where, columns)                                           \
     {ONLINE_##KIND, #space, #table, ADDS, where, columns},
 #define TABLE(space, table, order)
+#define RANKED(name, metric, more)
 #include "online/sources.def"
 #undef SOURCE
 #undef TABLE
+#undef RANKED
 };
 
 static const struct {
@@ -34,10 +36,27 @@ static const struct {
 } table_rows[] = {
 #define SOURCE(KIND, space, table, ADDS, where, columns)
 #define TABLE(space, table, order) {#space, #table, order},
+#define RANKED(name, metric, more)
 #include "online/sources.def"
 #undef SOURCE
 #undef TABLE
+#undef RANKED
 };
+
+static const struct {
+    const char *name, *metric, *more;
+} ranked_rows[] = {
+#define SOURCE(KIND, space, table, ADDS, where, columns)
+#define TABLE(space, table, order)
+#define RANKED(name, metric, more) {#name, #metric, more},
+#include "online/sources.def"
+#undef SOURCE
+#undef TABLE
+#undef RANKED
+};
+
+/* What every ranked list can be filtered by, where the KOLs have it. */
+static const char ranked_filters[] = "verified tier category lang followers_count trust_score";
 
 const char *const online_list_tables[ONLINE_KINDS] = {"kols", "content"};
 const char *const online_id_columns[ONLINE_KINDS] = {"kol_id", "content_id"};
@@ -46,7 +65,7 @@ const char *const online_id_columns[ONLINE_KINDS] = {"kol_id", "content_id"};
 static const struct {
     const char *column, *order;
 } list_orders[ONLINE_KINDS][3] = {
-    {{"followers_count", "followers_count DESC NULLS LAST"}, {"platform", "platform"}},
+    {{"kol_id", "kol_id"}}, /* as the records lie, which are made of it */
     {{"platform", "platform"}, {"kol_id", "kol_id"}, {"posted_at", "posted_at DESC NULLS LAST"}},
 };
 static const struct {
@@ -287,6 +306,67 @@ static enum kol_status make_kind(struct online_build_state *state, enum online_k
     return status;
 }
 
+/* ---- ranked lists ---- */
+
+static bool find_in_layout(const struct online_layout *layout, struct str name)
+{
+    for (size_t i = 0; i < layout->count; i++) {
+        if (str_is(name, layout->columns[i].name)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The column that a folded one is made of; any other as it is. */
+static struct str column_behind(struct str name)
+{
+    for (size_t i = 0; i < ARRAY_LEN(list_folded[ONLINE_KOL]); i++) {
+        if (str_is(name, list_folded[ONLINE_KOL][i].folded)) {
+            return str_of(list_folded[ONLINE_KOL][i].column);
+        }
+    }
+    return name;
+}
+
+/* Appends the columns named in `names`, but for one, that the copy's KOLs have. */
+static void put_present(struct buf *sql, const struct online_layout *layout, const char *names,
+                        const char *but)
+{
+    struct str rest = str_of(names);
+    while (rest.len) {
+        struct str name = str_cut(&rest, ' ');
+        if (!str_is(name, but) && find_in_layout(layout, column_behind(name))) {
+            buf_printf(sql, ", %.*s", STR_FORMAT(name));
+        }
+    }
+}
+
+static enum kol_status make_ranked(struct online_build_state *state, struct kol_error *err)
+{
+    const struct online_layout *layout = &state->meta.layouts[ONLINE_KOL];
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < ARRAY_LEN(ranked_rows) && status == KOL_OK; i++) {
+        const char *metric = ranked_rows[i].metric;
+        struct buf sql = {0};
+        if (!find_in_layout(layout, str_of(metric))) {
+            continue;
+        }
+        online_say(state, ranked_rows[i].name, state->steps_done++, 0);
+        buf_printf(&sql,
+                   "CREATE TABLE copy.%s AS SELECT row_number() OVER () AS position, * FROM "
+                   "(SELECT platform, kol_id, %s",
+                   ranked_rows[i].name, metric);
+        put_present(&sql, layout, ranked_filters, metric);
+        put_present(&sql, layout, ranked_rows[i].more, metric);
+        buf_printf(&sql, " FROM copy.kols ORDER BY %s DESC NULLS LAST, platform, kol_id)", metric);
+        status = engine_exec(state->input->session, sql.ptr, err);
+        buf_free(&sql);
+        FAILPOINT("online.lists.ranked");
+    }
+    return status;
+}
+
 static enum kol_status copy_tables(struct online_build_state *state, struct kol_error *err)
 {
     enum kol_status status = KOL_OK;
@@ -350,6 +430,7 @@ enum kol_status online_build_lists(struct online_build_state *state, struct kol_
     for (int kind = 0; kind < ONLINE_KINDS && status == KOL_OK; kind++) {
         status = make_kind(state, (enum online_kind)kind, err);
     }
+    status = status == KOL_OK ? make_ranked(state, err) : status;
     status = status == KOL_OK ? copy_tables(state, err) : status;
     status = status == KOL_OK ? count_rows(state, err) : status;
     FAILPOINT("online.lists");

@@ -102,8 +102,10 @@ static void put_select(struct buf *sql, const struct online_layout *layout, enum
         buf_puts(sql, i ? ", " : "SELECT ");
         engine_quote_name(sql, str_of(layout->columns[i].name));
     }
-    buf_printf(sql, " FROM copy.%s ORDER BY %s, platform", online_list_tables[kind],
-               online_id_columns[kind]);
+    buf_printf(sql, " FROM copy.%s", online_list_tables[kind]);
+    if (kind != ONLINE_KOL) { /* the KOLs lie in the order of their keys, and come as they lie */
+        buf_printf(sql, " ORDER BY %s, platform", online_id_columns[kind]);
+    }
 }
 
 static enum kol_status write_rows(struct writer *writer, struct engine_result *result,

@@ -169,12 +169,19 @@ int64_t online_texts(const struct online_record *record, int column, struct str 
 
 /*
  * A session on lists.duckdb, opened read-only; close it with engine_session_close() before the
- * copy. Tables: `kols` (the columns of ONLINE_KOL with name_folded and id_folded, most followers
- * first), `content` (those of ONLINE_CONTENT with title_folded, by platform, kol_id, newest first),
- * and under their own names kol_daily, kol_hourly_engagement, content_totals, kol_rankings,
- * content_trending, platform_metrics, agg_platform_kpi where the run has them. What is searched for
- * goes through fold_put() (base/fold.h) first. A list is fastest where the SELECT gives the keys
- * alone and the rows are then taken by online_get_many().
+ * copy. Tables:
+ *   kols       the columns of ONLINE_KOL with name_folded and id_folded, by kol_id and platform
+ *   kols_by_followers, _engagement, _trust, _trending, _success, _composite
+ *              a row for each KOL, highest first: position, platform, kol_id, the metric, verified,
+ *              tier, category, lang, followers_count, trust_score; kols_by_followers also
+ *              name_folded and id_folded, for searches by popularity
+ *   content    the columns of ONLINE_CONTENT with title_folded, by platform and kol_id, newest
+ * first kol_daily, kol_hourly_engagement, content_totals, kol_rankings, content_trending,
+ *   platform_metrics, agg_platform_kpi: as in the lake, where the run has them
+ * A top list is SELECT platform, kol_id FROM kols_by_... WHERE filters LIMIT n, without ORDER BY:
+ * rows come in the order in which they lie; the next page begins at position > the last one seen.
+ * The rows themselves are then taken by online_get_many(). What is searched for goes through
+ * fold_put() (base/fold.h) first. Lists are short: one thread (options.threads = 1) is fastest.
  */
 enum kol_status online_lists(struct online_copy *copy, struct engine_session **out,
                              struct kol_error *err) KOL_CHECKED;

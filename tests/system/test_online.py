@@ -176,9 +176,17 @@ def test_lists_hold_the_rows_of_the_lake_and_of_the_records(lake):
             rows = lists.sql(f"SELECT count(*) FROM {table}").fetchone()[0]
             assert select(lake, f"SELECT count(*) AS n FROM {source}") == [{"n": rows}], table
             assert rows > 0, table
-        followers = lists.sql("SELECT platform, kol_id, followers_count FROM kols").fetchall()
-        order = [-1 if count is None else count for _, _, count in followers]
-        assert order == sorted(order, reverse=True)
+        for table, metric in {
+            "kols_by_followers": "followers_count",
+            "kols_by_engagement": "avg_engagement_rate",
+            "kols_by_trust": "trust_score",
+        }.items():
+            ranked = lists.sql(f"SELECT position, platform, kol_id, {metric} FROM {table}").fetchall()
+            expected = lists.sql(
+                f"SELECT platform, kol_id, {metric} FROM kols "
+                f"ORDER BY {metric} DESC NULLS LAST, platform, kol_id"
+            ).fetchall()
+            assert ranked == [(at, *row) for at, row in enumerate(expected, 1)], table
         days = lists.sql("SELECT platform, kol_id, day, followers_count FROM kol_daily").fetchall()
     expected = select(lake, "SELECT platform, kol_id, day, followers_count FROM silver.kol_daily")
     assert sorted((p, k, d.isoformat(), f) for p, k, d, f in days) == sorted(
@@ -315,6 +323,7 @@ def look(kol, keys):
 
 
 POINTS = (
+    "online.lists.ranked",
     "online.lists.table",
     "online.lists",
     "online.records.commit",

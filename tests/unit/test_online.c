@@ -251,11 +251,24 @@ static void test_lists_have_the_same_rows_folded_and_sorted(void **state)
     struct online_copy *copy = open_copy(0);
     assert_ok(online_lists(copy, &session, &err));
     assert_ok(engine_get_text(session,
-                              "SELECT string_agg(platform || ':' || kol_id, ' ' ORDER BY rowid) "
-                              "FROM kols",
+                              "SELECT string_agg(position || platform || ':' || kol_id, ' ' "
+                              "ORDER BY rowid) FROM kols_by_followers",
                               &text, &err));
-    assert_string_equal(text.ptr, "youtube:anna tiktok:anna tiktok:ann twitter:anna "
-                                  "youtube:channel");
+    assert_string_equal(text.ptr, "1youtube:anna 2tiktok:anna 3tiktok:ann 4twitter:anna "
+                                  "5youtube:channel");
+    buf_clear(&text);
+    assert_ok(engine_get_text(session,
+                              "SELECT string_agg(platform, ' ' ORDER BY rowid) FROM "
+                              "kols_by_engagement WHERE avg_engagement_rate > 1 AND verified AND "
+                              "tier = 'Nano'",
+                              &text, &err));
+    assert_string_equal(text.ptr, "tiktok");
+    buf_clear(&text);
+    assert_ok(engine_get_text(
+        session, "SELECT kol_id FROM kols_by_followers WHERE name_folded = 'ann'", &text, &err));
+    assert_string_equal(text.ptr, "ann");
+    buf_clear(&text);
+    assert_fails(engine_exec(session, "SELECT * FROM kols_by_trust", &err), KOL_INVALID);
     buf_clear(&text);
     assert_ok(engine_get_text(session, "SELECT kol_id FROM kols WHERE name_folded LIKE '%dang%'",
                               &text, &err));
