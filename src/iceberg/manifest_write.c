@@ -367,7 +367,11 @@ static enum kol_status partition_types(const struct ice_schema *schema,
 {
     *out = arena_alloc(arena, spec->count * sizeof **out);
     for (size_t i = 0; i < spec->count; i++) {
-        if (!ice_partition_type(schema, &spec->fields[i], &(*out)[i])) {
+        bool known = ice_partition_type(schema, &spec->fields[i], &(*out)[i]);
+        /* A field that was taken out of the spec is null for ever: its column may be gone. */
+        if (!known && spec->fields[i].transform == ICE_VOID) {
+            (*out)[i] = (struct ice_field){.type = ICE_STRING};
+        } else if (!known) {
             return kol_fail(err, KOL_UNSUPPORTED,
                             "partition field \"%s\" is made of column %d, which the schema has not",
                             spec->fields[i].name, spec->fields[i].source_id);

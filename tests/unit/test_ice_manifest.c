@@ -320,6 +320,30 @@ static void test_equal_entries_make_equal_bytes(void **state)
     arena_free(&arena);
 }
 
+static void test_a_void_field_outlives_its_column(void **state)
+{
+    (void)state;
+    struct arena arena;
+    struct buf out = {0};
+    struct kol_error err;
+    struct ice_entry *back;
+    size_t count;
+    arena_init(&arena, 0);
+    struct ice_partition_field gone = {99, 1000, "gone", ICE_VOID, 0};
+    struct ice_partition_spec voided = {.spec_id = 2, .fields = &gone, .count = 1};
+    struct ice_entry entry = entry_of(ICE_ADDED, nulls, 1);
+    struct ice_manifest manifest = {.path = "m", .spec_id = 2};
+    assert_int_equal(ice_manifest_write(&schema, &voided, &entry, 1, &arena, &manifest, &out, &err),
+                     KOL_OK);
+    assert_int_equal(
+        ice_manifest_read(buf_str(&out), &manifest, &schema, &voided, &arena, &back, &count, &err),
+        KOL_OK);
+    assert_int_equal(count, 1);
+    assert_false(back[0].file.partition[0].known);
+    buf_free(&out);
+    arena_free(&arena);
+}
+
 static void test_what_does_not_fit_its_type_is_not_written(void **state)
 {
     (void)state;
@@ -681,6 +705,7 @@ int main(void)
         cmocka_unit_test(test_partition_summaries_enclose_all_values),
         cmocka_unit_test(test_an_empty_manifest_list_is_read),
         cmocka_unit_test(test_equal_entries_make_equal_bytes),
+        cmocka_unit_test(test_a_void_field_outlives_its_column),
         cmocka_unit_test(test_what_does_not_fit_its_type_is_not_written),
         cmocka_unit_test(test_columns_are_found_by_field_id_alone),
         cmocka_unit_test(test_a_schema_that_cannot_be_meant_is_refused),
