@@ -1,0 +1,256 @@
+"""`kol maintain`: fewer files, fewer snapshots, no orphans, and the same rows for everybody."""
+
+import json
+import os
+import time
+
+import pyarrow as pa
+import pytest
+
+from engines import catalog_of, event, table_names
+from support import wait_until
+
+DAY = 24 * 3600
+
+
+def produce(kol, first, number):
+    lines = "".join(
+        event(8 * n, "profile", username=f"user_{n}", followers_count=n) for n in range(first, first + number)
+    )
+    kol("log", "produce", "kol.profiles.raw", stdin=lines)
+
+
+def small_files(kol, rounds=6, each=5):
+    """A bronze table of one day in as many files and snapshots as rounds; the number of rows."""
+    for turn in range(rounds):
+        produce(kol, turn * each, each)
+        kol("ingest")
+    return rounds * each
+
+
+def maintained(kol, *args, **more):
+    """table -> its row of the report"""
+    rows = kol("maintain", *args, "--format", "json", **more).json()
+    return {row["table"]: row for row in rows}
+
+
+def files_below(kol, table="bronze.profiles"):
+    """All files of a table's folder, with their sizes and contents' first bytes."""
+    folder = kol.data / "lake" / table.replace(".", "/")
+    return {path.relative_to(folder): path.stat().st_size for path in folder.rglob("*") if path.is_file()}
+
+
+def state(kol, table="bronze.profiles"):
+    """(rows as sorted text, data files, snapshots) as PyIceberg sees them."""
+    with catalog_of(kol.data) as catalog:
+        loaded = catalog.load_table(table)
+        rows = sorted(json.dumps(row, default=str) for row in loaded.scan().to_arrow().to_pylist())
+        return rows, len(list(loaded.scan().plan_files())), len(loaded.snapshots())
+
+
+def readable(kol):
+    """Every table can be read whole by PyIceberg, every snapshot of it too."""
+    with catalog_of(kol.data) as catalog:
+        for name in table_names(catalog):
+            table = catalog.load_table(name)
+            for snapshot in table.snapshots():
+                rows = table.scan(snapshot_id=snapshot.snapshot_id).to_arrow().num_rows
+                assert rows == int(snapshot.summary["total-records"]), name
+
+
+def test_small_files_become_one_with_the_same_rows(kol):
+    small_files(kol)
+    rows, files, snapshots = state(kol)
+    assert files == snapshots == 6
+    report = maintained(kol)
+    assert report["bronze.profiles"]["compacted"] == 6 and report["bronze.profiles"]["into"] == 1
+    assert state(kol) == (rows, 1, 7)
+    readable(kol)
+    again = maintained(kol)["bronze.profiles"]
+    assert (again["compacted"], again["into"]) == (0, 0)
+    assert state(kol) == (rows, 1, 7)
+    produce(kol, 1000, 5)
+    kol("ingest")
+    assert len(state(kol)[0]) == len(rows) + 5
+
+
+def test_files_of_different_days_stay_apart(kol):
+    for turn in range(3):
+        lines = "".join(event(8 * n + n % 3, "profile", username=f"u{turn}_{n}") for n in range(9))
+        kol("log", "produce", "kol.profiles.raw", stdin=lines)
+        kol("ingest")
+    rows, files, _ = state(kol)
+    assert files == 9
+    maintained(kol)
+    after, files, _ = state(kol)
+    assert after == rows and files == 3
+    with catalog_of(kol.data) as catalog:
+        for task in catalog.load_table("bronze.profiles").scan().plan_files():
+            assert task.file.record_count == 9
+
+
+def test_a_dry_run_says_what_would_be_done_and_does_nothing(kol):
+    small_files(kol)
+    orphan = kol.data / "lake/bronze/profiles/data/orphan.parquet"
+    orphan.write_bytes(b"left by a dead process")
+    os.utime(orphan, (0, 0))
+    before = files_below(kol), state(kol), kol("tables", "--format", "json").out
+    told = maintained(kol, "--dry-run", "--expire-after", "0s", "--keep", "1")["bronze.profiles"]
+    assert told["compacted"] == 6
+    assert told["snapshots"] == 5
+    assert told["orphans"] == 1
+    assert (files_below(kol), state(kol), kol("tables", "--format", "json").out) == before
+
+
+def test_what_was_made_from_the_table_is_still_up_to_date(kol):
+    """The rows are the same ones, so nothing is made anew behind a compaction."""
+    small_files(kol)
+    kol("etl")
+    maintained(kol)
+    made = {row["made"] for row in kol("etl", "--format", "json").json()}
+    assert made == {"unchanged"}
+
+
+def test_snapshots_expire_but_for_the_newest_and_those_of_the_last_run(kol):
+    small_files(kol, rounds=3)
+    kol("etl")
+    with catalog_of(kol.data) as catalog:
+        of_run = {
+            name: catalog.load_table(name).current_snapshot().snapshot_id
+            for name in ("bronze.profiles", "silver.kol_profiles")
+        }
+    small_files(kol, rounds=4, each=7)
+    rows, _, snapshots = state(kol)
+    assert snapshots == 7
+    assert maintained(kol)["bronze.profiles"]["snapshots"] == 0  # younger than a week
+    told = maintained(kol, "--expire-after", "0s", "--keep", "2")["bronze.profiles"]
+    assert told["snapshots"] == 2  # the two before the run's
+    with catalog_of(kol.data) as catalog:
+        table = catalog.load_table("bronze.profiles")
+        ids = [snapshot.snapshot_id for snapshot in table.snapshots()]
+        assert ids[0] == of_run["bronze.profiles"]
+        assert table.scan(snapshot_id=ids[0]).to_arrow().num_rows == 15
+    assert state(kol)[0] == rows
+    readable(kol)
+    kol("sql", "SELECT count(*) FROM silver.kol_profiles", "--as-of", str(of_run["silver.kol_profiles"]))
+    kol("etl")
+    told = maintained(kol, "--expire-after", "0s", "--keep", "1")["bronze.profiles"]
+    assert told["snapshots"] >= 1 and state(kol)[0] == rows
+    readable(kol)
+
+
+def test_a_reader_of_an_older_snapshot_goes_on(kol):
+    """Files that a kept snapshot names stay, whatever became of them since."""
+    expected = small_files(kol)
+    with catalog_of(kol.data) as catalog:
+        pinned = catalog.load_table("bronze.profiles")
+        maintained(kol, "--orphan-age", "0s")
+        assert pinned.scan().to_arrow().num_rows == expected
+        first = pinned.history()[0].snapshot_id
+        assert pinned.scan(snapshot_id=first).to_arrow().num_rows == 5
+    assert len(kol("sql", "SELECT event_id FROM bronze.profiles", "--as-of", str(first), "--format", "json").json()) == 5
+
+
+def test_orphans_go_when_they_are_older_than_the_limit(kol):
+    expected = small_files(kol, rounds=2)
+    folder = kol.data / "lake/bronze/profiles"
+    now = time.time()
+    old = [folder / "data/old.parquet", folder / "metadata/old-m0.avro", folder / "metadata/old.json"]
+    young = [folder / "data/young.parquet", folder / "metadata/young-m0.avro"]
+    for path, age in [(path, 5 * DAY) for path in old] + [(path, DAY) for path in young]:
+        path.write_bytes(b"nobody's")
+        os.utime(path, (now - age, now - age))
+    for path in folder.rglob("*.parquet"):
+        if path not in old + young:
+            os.utime(path, (now - 90 * DAY, now - 90 * DAY))  # old, but of the table
+    told = maintained(kol)["bronze.profiles"]
+    assert told["orphans"] == len(old)
+    assert [path.exists() for path in old] == [False] * 3
+    assert [path.exists() for path in young] == [True] * 2
+    assert len(state(kol)[0]) == expected
+    readable(kol)
+    assert maintained(kol, "--orphan-age", "1h")["bronze.profiles"]["orphans"] == len(young)
+    readable(kol)
+
+
+def test_tables_of_others_are_not_rewritten_but_expire(kol):
+    expected = small_files(kol, rounds=1)
+    rows = pa.table({"n": [1, 2, 3]})
+    with catalog_of(kol.data) as catalog:
+        table = catalog.create_table("bronze.foreign", rows.schema)
+        for _ in range(5):
+            table.append(rows)
+        files = {task.file.file_path for task in table.scan().plan_files()}
+        told = maintained(kol, "--expire-after", "0s", "--keep", "1")["bronze.foreign"]
+        assert told["compacted"] == 0 and told["snapshots"] >= 4
+        table = catalog.load_table("bronze.foreign")
+        assert {task.file.file_path for task in table.scan().plan_files()} == files
+        assert table.scan().to_arrow().num_rows == 15
+        assert len(table.snapshots()) == 1
+        # Columns that kol did not declare would be lost by writing a table anew.
+        with catalog.load_table("bronze.profiles").update_schema() as update:
+            update.add_column("note", pa_string())
+    produce(kol, 500, 5)
+    kol("ingest")
+    told = maintained(kol)["bronze.profiles"]
+    assert told["compacted"] == 0 and "not declared" in told["problem"]
+    assert len(state(kol)[0]) == expected + 5
+
+
+def pa_string():
+    from pyiceberg.types import StringType
+
+    return StringType()
+
+
+def test_only_the_named_table_is_touched(kol):
+    small_files(kol)
+    produce_videos(kol)
+    report = maintained(kol, "bronze.videos")
+    assert list(report) == ["bronze.videos"]
+    assert state(kol)[1] == 6
+    refused = kol("maintain", "bronze.profile", status=None)
+    assert refused.status != 0 and "bronze.profiles" in refused.errors
+
+
+def produce_videos(kol):
+    kol("log", "produce", "kol.videos.raw", stdin=event(8, "video", video_id="v", view_count=1))
+    kol("ingest")
+
+
+def test_a_writer_beside_it_loses_nothing(kol):
+    """Ingest follows the log while maintain runs again and again with the sharpest limits that are
+    safe beside a writer; every event is there once."""
+    small_files(kol, rounds=2)
+    writer = kol.start("ingest", "--follow", "--commit-interval", "100ms")
+    done = 10
+    for turn in range(8):
+        produce(kol, 100 + 10 * turn, 10)
+        done += 10
+        maintained(kol, "--expire-after", "0s", "--keep", "2")
+    count = "SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM bronze.profiles"
+    expected = [{"n": done, "ids": done}]
+    wait_until(
+        lambda: kol("sql", count, "--format", "json").json() == expected or writer.process.poll() is not None,
+        "every event in bronze",
+        pause=0.2,
+    )
+    writer.signal(2)
+    assert writer.wait().status in (0, 130)
+    assert kol("sql", count, "--format", "json").json() == expected
+    maintained(kol)
+    assert kol("sql", count, "--format", "json").json() == expected
+    readable(kol)
+
+
+@pytest.mark.parametrize("point", ["maintain.written", "maintain.compacted"])
+def test_killed_on_the_way_nothing_is_lost(kol, kol_fail, point):
+    small_files(kol)
+    rows, _, _ = state(kol)
+    killed = kol_fail("maintain", status=None, env={"KOL_TEST_FAILPOINT": point})
+    assert killed.status == -9, killed
+    assert state(kol)[0] == rows
+    readable(kol)
+    maintained(kol, "--orphan-age", "0s")
+    assert state(kol)[:2] == (rows, 1)
+    readable(kol)
