@@ -131,10 +131,56 @@ def test_every_event_is_one_row_of_its_table(kol):
         assert records > 0
         assert report[name]["events"] == records
         assert assert_each_once(kol, name, topic) == records
+        assert_rows_are_the_events(kol, topic, name)
         assert_no_stray_files(kol, name)
     again = ingest(kol)
     assert events_of(again) == 0
     assert all(row["commits"] == 0 for row in again.values())
+
+
+TIMES = {"event_time", "account_created_at", "posted_at"}
+
+
+def assert_rows_are_the_events(kol, topic, name):
+    """Each row of the table holds what the record at its place in the log says, field by field."""
+    text = kol("log", "tail", topic, "--from", "start", "--format", "json").text
+    records = {(row["partition"], row["offset"]): row for row in map(json.loads, text.splitlines())}
+    got = rows(kol, name)
+    assert len(got) == len(records)
+    for row in got:
+        event = json.loads(records.pop((row["log_partition"], row["log_offset"]))["value"])
+        for key in TIMES & event.keys():
+            event[key] = datetime.fromisoformat(event[key])
+        assert event == {key: row[key] for key in event}
+        derived = {key for key, value in row.items() if value is not None} - event.keys()
+        for key in derived - {"ingest_time", "log_topic", "log_partition", "log_offset"}:
+            assert any(raw.startswith(key.split("_")[0]) and "_raw" in raw for raw in event), key
+    assert not records
+
+
+@pytest.mark.long
+def test_public_data_sets_come_out_field_by_field(kol, shared_data):
+    presets = {
+        "twitter-bots": ["twitter_human_bots.csv"],
+        "tiktok-vn": ["tiktok_vn_profiles.csv", "tiktok_vn_video_snapshots.csv"],
+        "youtube-trending": ["youtube_trending_videos.csv", "youtube_trending_timeseries.csv"],
+        "tides": ["tides_tiktok_influencers_5000.csv"],
+        "tiktok-discover": ["tiktok_discover_daily_users_2022.csv"],
+    }
+    accepted = dict.fromkeys(TABLES.values(), 0)
+    for preset, names in presets.items():
+        files = [shared_data / name for name in names]
+        for row in kol("import", preset, *files, "--format", "json").json():
+            assert row["dead"] == 0
+            accepted["bronze.profiles"] += row["profiles"]
+            accepted["bronze.videos"] += row["videos"]
+            accepted["bronze.discovery"] += row["discoveries"]
+    report = ingest(kol)
+    assert {name: row["events"] for name, row in report.items()} == accepted
+    for topic, name in TABLES.items():
+        if accepted[name]:
+            assert_rows_are_the_events(kol, topic, name)
+            assert assert_each_once(kol, name, topic) == accepted[name]
 
 
 def test_values_come_out_as_they_went_in(kol):
