@@ -99,10 +99,10 @@ static void copy_definitions(struct ice_metadata *copy, const struct ice_metadat
 struct ice_metadata *ice_metadata_copy(const struct ice_metadata *metadata)
 {
     struct ice_metadata *copy = ice_metadata_new();
-    struct arena arena = copy->arena;
-    *copy = *metadata; /* the plain members; what is pointed to follows */
-    atomic_init(&copy->holders, 1);
-    copy->arena = arena;
+    /* The plain members; what is pointed to follows. Those in front, its holders and its arena, are
+     * its own: others may be counting the holders of the original meanwhile. */
+    size_t own = offsetof(struct ice_metadata, metadata_location);
+    memcpy((char *)copy + own, (const char *)metadata + own, sizeof *copy - own);
     copy->metadata_location = ice_copy_text(&copy->arena, metadata->metadata_location);
     copy->table_uuid = ice_copy_text(&copy->arena, metadata->table_uuid);
     copy->location = ice_copy_text(&copy->arena, metadata->location);
