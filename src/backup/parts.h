@@ -18,10 +18,11 @@
 #include "base/progress.h"
 #include "base/str.h"
 
-#define BACKUP_NOTE "backup.json"      /* says that a backup is complete, and what is in it */
-#define BACKUP_UNFINISHED "unfinished" /* says that a folder without a note is ours all the same   \
-                                        */
-#define BACKUP_RESTORING "restoring"   /* says that a data folder is not complete yet */
+#define BACKUP_NOTE "backup.json" /* says that a backup is complete, and what is in it */
+#define BACKUP_UNFINISHED                                                                          \
+    "unfinished"                     /* says that a folder without a note is ours all the same     \
+                                      */
+#define BACKUP_RESTORING "restoring" /* says that a data folder is not complete yet */
 
 enum { BACKUP_FORMAT = 1, BACKUP_MAX_NOTE = 64 << 20, BACKUP_MAX_DEPTH = 32 };
 
