@@ -313,6 +313,7 @@ enum kol_status ingest_write(struct lake *lake, struct engine *engine,
     }
     writing.threads = cpus < 1 ? 1 : cpus > MAX_THREADS ? MAX_THREADS : (size_t)cpus;
     make_jobs(&writing);
+    KOL_ASSERT(writing.job_count > 0);
     if (writing.threads > writing.job_count) {
         writing.threads = writing.job_count;
     }
