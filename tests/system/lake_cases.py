@@ -25,7 +25,13 @@ def corners():
     yield video("falls", "10T08:20:00", **ann, **counts(50, 12, 1, 0))
     yield video("falls", "10T09:10:00", **ann, **counts(80, 12, 2, 5))
     yield video("falls", "11T09:10:00", **ann, **counts(75, 13, 2, 5))
-    yield video("falls", "11T09:10:00", **ann, **counts(70, 14, 2, 5), title="Second of a moment")
+    yield video("falls", "11T09:10:00", **ann, **counts(70, 14, 2, 5))
+    yield video("falls", "11T10:10:00", **ann, **counts(150, 13, 2))
+    yield video("falls", "11T10:10:00", **ann, **counts(200, 13, 2))
+    yield video("falls", "11T10:10:00", **ann, **counts(180, 13, 2))
+    yield video("falls", "11T11:10:00", **ann, **counts(200, 13, 2, 9))
+    yield video("moment", "11T10:10:00", **ann, **counts(5, 3), title="First")
+    yield video("moment", "11T10:10:00", **ann, **counts(4, 2), title="Second")
     # Views that are told late, shares never.
     yield video("late", "10T08:00:00", **ann, **counts(None, 5), caption="L" * 150)
     yield video("late", "10T12:00:00", **ann, **counts(900, 6), content_type="reel")
@@ -72,6 +78,10 @@ def corners():
     yield profile("12T00:00:00", **ann, followers_count=999, verified=False, account_age_days=30)
     yield profile("13T00:00:00", **ann, followers_count=1500000, bio="Xin chào 👋", post_count=4)
     yield profile("13T00:00:00", **ann, followers_count=1500001, avatar_url="https://a.example/1")
+    yield profile("14T00:00:00", **ann, verified=True)
+    # Two of a day for the median; the other alone on the day on which a count is a week old.
+    yield profile("13T12:00:00", username="bob", followers_count=10)
+    yield profile("20T12:00:00", username="bob", followers_count=11)
     yield profile("24T00:00:00", **ann, favorites_count=0, label="human", post_count=5)
     yield profile("24T00:00:00", user_id="4711", followers_count=1500001, avatar_url="")
     # The same name elsewhere is another KOL; a YouTube channel that only its videos tell of.

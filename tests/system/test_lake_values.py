@@ -23,7 +23,7 @@ MIN_TABLES = 17
 
 
 def declared():
-    """table -> (columns, keys), of the tables that are made by SQL, from the rows that make them."""
+    """table -> (columns, keys), of the tables that are made by SQL, from their declarations."""
     text = (ROOT / "src/lake/tables.def").read_text()
     row = r'^TABLE\((\w+), (\w+), SQL,\s+\.keys = "([^"]*)".*?^#include "([^"]+)"'
     tables = {}
@@ -96,23 +96,28 @@ def test_corners_come_out_as_computed_and_as_meant(kol):
 
     hours = by_key("silver.content_hourly", tables)
     falls = [row for key, row in sorted(hours.items()) if key[1] == "falls"]
-    # 100, 50 in one hour: a fall is no gain; 50 to 80 is one; of one moment 75 counts, a fall.
-    assert [row["gained_views"] for row in falls] == [0, 30, 0]
-    assert [row["first_views"] for row in falls] == [100, None, None]
-    assert [row["first_sight"] for row in falls] == [True, False, False]
+    # 100, 50 in one hour: a fall is no gain; 50 to 80 is one; of one moment the greatest counts.
+    assert [row["gained_views"] for row in falls] == [0, 30, 0, 125, 0]
+    assert [row["gained_shares"] for row in falls] == [0, 5, 0, None, 4]
+    assert [row["first_views"] for row in falls] == [100, None, None, None, None]
+    assert [row["first_sight"] for row in falls] == [True, False, False, False, False]
 
     content = by_key("silver.kol_content", tables)
     owner = {key[1]: row["kol_id"] for key, row in content.items()}
     assert owner["by-comment"] == "cy" and owner["by-product"] == "bob"
     assert owner["nobody"] is None and owner["by-id"] == "4711" and owner["name-first"] == "ann"
     assert content["tiktok", "late"]["title"] == "L" * 100
-    assert content["tiktok", "falls"]["views"] == 70
+    assert content["tiktok", "falls"]["shares"] == 9
+    moment = content["tiktok", "moment"]
+    assert (moment["views"], moment["title"]) == (4, "Second")
     assert content["tiktok", "no-views"]["engagement_rate"] is None
 
     states = by_key("gold.dim_kol", tables)
-    tiers = [states[f"tiktok:ann:{n}",]["tier"] for n in range(1, 5)]
-    assert tiers == [None, "Nano", "Rising", "Mega"] and ("tiktok:ann:5",) not in states
-    assert [states[f"tiktok:ann:{n}",]["is_current"] for n in range(1, 5)] == [False] * 3 + [True]
+    history = [states[f"tiktok:ann:{n}",] for n in range(1, 6)]
+    assert [row["tier"] for row in history] == [None, "Nano", "Rising", "Mega", "Mega"]
+    assert [row["verified"] for row in history] == [True, True, False, False, True]
+    assert [row["is_current"] for row in history] == [False] * 4 + [True]
+    assert ("tiktok:ann:6",) not in states
     channel = states["youtube:Kênh: một:1",]
     assert (channel["tier"], channel["username"], channel["is_current"]) == (None, None, True)
 
