@@ -360,9 +360,12 @@ static enum kol_status swap(struct sqlite_catalog *catalog, struct ice_ident ide
     const char *const texts[] = {ident.name_space, ident.name, location, old};
     int changed = 0;
     struct buf now = {0};
+    enum kol_status status = catalog->base.storage->ops->settle(catalog->base.storage, err);
+    if (status != KOL_OK) {
+        return status;
+    }
     pthread_mutex_lock(&catalog->lock);
-    enum kol_status status =
-        change(catalog, old ? update : insert, texts, old ? 4 : 3, &changed, err);
+    status = change(catalog, old ? update : insert, texts, old ? 4 : 3, &changed, err);
     if (status == KOL_EXISTS) {
         status = kol_fail(err, KOL_EXISTS, "the table %s.%s is there already", ident.name_space,
                           ident.name);

@@ -4,7 +4,11 @@
  * No rename, no append, no folders: what cannot be had in an object store is not asked for. A
  * location is a URI (file:///data/lake/bronze/profiles/metadata/x.json); a bare absolute path is
  * taken as file://. Objects never change once they are there, but for those written by
- * storage_put() (hints). Thread-safe.
+ * put() (hints). Thread-safe.
+ *
+ * A put is whole or not there at all. It outlives a loss of power once settle() has returned, which
+ * the catalog calls before it makes a version current: the objects of one commit lie in few folders,
+ * whose names are then synced once and not once for each object.
  */
 #ifndef ICEBERG_STORAGE_H
 #define ICEBERG_STORAGE_H
@@ -19,13 +23,13 @@
 struct storage;
 
 struct storage_ops {
-    /* Durable and whole, or not there at all; KOL_EXISTS where the object is there. */
+    /* KOL_EXISTS where the object is there. */
     enum kol_status (*put_if_absent)(struct storage *storage, const char *location,
                                      struct str bytes, struct kol_error *err);
     /* The same, replacing what is there in one step. */
     enum kol_status (*put)(struct storage *storage, const char *location, struct str bytes,
                            struct kol_error *err);
-    /* Makes the local file `path` the object, durably; the file may be consumed (moved). */
+    /* Makes the local file `path` the object; the file may be consumed (moved). */
     enum kol_status (*put_file)(struct storage *storage, const char *location, const char *path,
                                 struct kol_error *err);
     /* Appends up to `len` bytes from `offset` to `out` (len < 0: to the end); KOL_NOT_FOUND. */
@@ -40,6 +44,8 @@ struct storage_ops {
                             void *user, struct kol_error *err);
     /* KOL_OK where it was not there, too. */
     enum kol_status (*remove)(struct storage *storage, const char *location, struct kol_error *err);
+    /* Everything that was put before the call is durable when it returns. */
+    enum kol_status (*settle)(struct storage *storage, struct kol_error *err);
     void (*close)(struct storage *storage);
 };
 

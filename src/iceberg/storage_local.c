@@ -2,12 +2,13 @@
  * storage_local.c: objects as files of this machine.
  *
  * An object is written beside the tables (in the staging folder), synced, and gets its name in one
- * step, so that no reader and no crash ever sees half of it; then the folder is synced, so that the
- * name outlives a loss of power.
+ * step, so that no reader and no crash ever sees half of it. So that the name outlives a loss of
+ * power its folder must be synced too: that waits for settle(), once for all objects in it.
  */
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -28,6 +29,11 @@ struct local {
     char *staging;
     _Atomic uint64_t counter; /* of files in the making */
     uint64_t salt;            /* so that two processes with one id (containers) do not meet */
+
+    pthread_mutex_t lock; /* of the list, held while folders are synced: who settles after another
+                             must not return before him */
+    char **unsynced;      /* folders that got a name since they were synced, each once */
+    size_t unsynced_count, unsynced_cap;
 };
 
 const char *storage_local_path(const char *location)
@@ -135,8 +141,44 @@ static int give_name(const char *from, const char *to, bool replace)
     return 0;
 }
 
-/* The last steps of every object: its name, and the folder's sync. */
-static enum kol_status place(const char *from, const char *path, bool replace,
+static void note_unsynced(struct local *local, const char *folder)
+{
+    bool known = false;
+    pthread_mutex_lock(&local->lock);
+    for (size_t i = 0; i < local->unsynced_count && !known; i++) {
+        known = strcmp(local->unsynced[i], folder) == 0;
+    }
+    if (!known && local->unsynced_count == local->unsynced_cap) {
+        local->unsynced_cap = local->unsynced_cap ? 2 * local->unsynced_cap : 8;
+        local->unsynced =
+            mem_realloc(local->unsynced, local->unsynced_cap * sizeof *local->unsynced);
+    }
+    if (!known) {
+        local->unsynced[local->unsynced_count++] = mem_strdup(folder);
+    }
+    pthread_mutex_unlock(&local->lock);
+}
+
+static enum kol_status local_settle(struct storage *storage, struct kol_error *err)
+{
+    struct local *local = (struct local *)storage;
+    enum kol_status status = KOL_OK;
+    FAILPOINT("storage.sync");
+    pthread_mutex_lock(&local->lock);
+    while (local->unsynced_count && status == KOL_OK) {
+        char *folder = local->unsynced[local->unsynced_count - 1];
+        status = sync_folder(folder, err);
+        if (status == KOL_OK) {
+            free(folder);
+            local->unsynced_count--;
+        }
+    }
+    pthread_mutex_unlock(&local->lock);
+    return status;
+}
+
+/* The last step of every object: its name. */
+static enum kol_status place(struct local *local, const char *from, const char *path, bool replace,
                              struct kol_error *err)
 {
     char *folder = folder_of(path);
@@ -152,8 +194,7 @@ static enum kol_status place(const char *from, const char *path, bool replace,
         status = kol_fail_errno(err, rc, "%s: cannot be made", path);
     }
     if (status == KOL_OK) {
-        FAILPOINT("storage.sync");
-        status = sync_folder(folder, err);
+        note_unsynced(local, folder);
     }
     free(folder);
     return status;
@@ -174,7 +215,7 @@ static enum kol_status put_bytes(struct storage *storage, const char *location, 
     status = write_synced(staged.ptr, bytes, err);
     FAILPOINT("storage.staged");
     if (status == KOL_OK) {
-        status = place(staged.ptr, path, replace, err);
+        status = place(local, staged.ptr, path, replace, err);
     }
     if (status != KOL_OK) {
         unlink(staged.ptr);
@@ -198,7 +239,6 @@ static enum kol_status local_put(struct storage *storage, const char *location, 
 static enum kol_status local_put_file(struct storage *storage, const char *location,
                                       const char *from, struct kol_error *err)
 {
-    (void)storage;
     const char *path;
     enum kol_status status = path_of(location, &path, err);
     if (status != KOL_OK) {
@@ -211,7 +251,7 @@ static enum kol_status local_put_file(struct storage *storage, const char *locat
     if (fd >= 0) {
         close(fd);
     }
-    return status == KOL_OK ? place(from, path, false, err) : status;
+    return status == KOL_OK ? place((struct local *)storage, from, path, false, err) : status;
 }
 
 /* ---- reading ---- */
@@ -378,6 +418,11 @@ static enum kol_status local_remove(struct storage *storage, const char *locatio
 static void local_close(struct storage *storage)
 {
     struct local *local = (struct local *)storage;
+    for (size_t i = 0; i < local->unsynced_count; i++) {
+        free(local->unsynced[i]);
+    }
+    free(local->unsynced);
+    pthread_mutex_destroy(&local->lock);
     free(local->staging);
     free(local);
 }
@@ -389,6 +434,7 @@ static const struct storage_ops ops = {
     .get_range = local_get_range,
     .list = local_list,
     .remove = local_remove,
+    .settle = local_settle,
     .close = local_close,
 };
 
@@ -402,6 +448,7 @@ enum kol_status storage_local_open(const char *staging, struct storage **out, st
     struct local *local = mem_zalloc(1, sizeof *local);
     local->base = (struct storage){&ops, MAX_OBJECT};
     local->staging = mem_strdup(staging);
+    pthread_mutex_init(&local->lock, NULL);
     local->salt = (uint64_t)clock_mono_ns() ^ (uint64_t)(uintptr_t)local;
     *out = &local->base;
     return KOL_OK;
