@@ -108,6 +108,7 @@ static int64_t write_plain(struct storage *storage, const char *folder, int numb
         snprintf(location, sizeof location, "%s/plain/%d-%zu", folder, number, i);
         must(storage->ops->put_if_absent(storage, location, (struct str){bytes, sizes[i]}, &err));
     }
+    must(storage->ops->settle(storage, &err));
     return clock_mono_ns() - started;
 }
 
