@@ -268,7 +268,9 @@ static void *work(void *argument)
 
 static void run_workers(struct writing *writing, struct worker *workers)
 {
+    workers[0].writing = writing;
     for (size_t i = 1; i < writing->threads; i++) {
+        workers[i].writing = writing;
         /* Where there is no further thread, the ones that are there do its work. */
         workers[i].started = pthread_create(&workers[i].thread, NULL, work, &workers[i]) == 0;
     }
@@ -313,7 +315,6 @@ enum kol_status ingest_write(struct lake *lake, struct engine *engine,
     }
     writing.threads = cpus < 1 ? 1 : cpus > MAX_THREADS ? MAX_THREADS : (size_t)cpus;
     make_jobs(&writing);
-    KOL_ASSERT(writing.job_count > 0);
     if (writing.threads > writing.job_count) {
         writing.threads = writing.job_count;
     }
@@ -321,7 +322,6 @@ enum kol_status ingest_write(struct lake *lake, struct engine *engine,
     out->threads = writing.threads;
     out->arenas = mem_zalloc(writing.threads, sizeof *out->arenas);
     for (size_t i = 0; i < writing.threads; i++) {
-        workers[i].writing = &writing;
         workers[i].arena = &out->arenas[i];
         arena_init(&out->arenas[i], 0);
         arena_init(&workers[i].event_arena, 0);

@@ -124,7 +124,7 @@ def assert_no_stray_files(kol, name="bronze.profiles"):
 
 
 def test_every_event_is_one_row_of_its_table(kol):
-    kol("demo", "--kols", 300, "--progress", "off")
+    kol("demo", "--kols", 100, "--progress", "off")
     report = ingest(kol)
     for topic, name in TABLES.items():
         records = log_records(kol)[topic]

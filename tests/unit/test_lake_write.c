@@ -140,7 +140,7 @@ static int64_t files_on_disk(const struct fixture *f)
     assert_non_null(fgets(line, sizeof line, pipe));
     pclose(pipe);
     buf_free(&command);
-    return atoll(line);
+    return strtoll(line, NULL, 10);
 }
 
 static const char *const plain[] = {"id long", "note string", NULL};
@@ -235,8 +235,8 @@ static void test_dates_and_plain_timestamps_are_partitioned_by_day_too(void **st
     static const char *const stamps[] = {"id long", "at timestamp", NULL};
     struct fixture *f = *state;
     declare(f, "at:day", dates);
-    assert_int_equal(run_write(f, "SELECT 1, DATE '1969-12-31' UNION ALL SELECT 2, DATE '2000-01-01'"),
-                     KOL_OK);
+    assert_int_equal(
+        run_write(f, "SELECT 1, DATE '1969-12-31' UNION ALL SELECT 2, DATE '2000-01-01'"), KOL_OK);
     assert_int_equal(f->count, 2);
     assert_int_equal(f->files[0].partition[0].integer, -1);
     assert_int_equal(f->files[1].partition[0].integer, 10957);
@@ -313,7 +313,7 @@ static void test_thousands_of_partitions_take_no_scan_each(void **state)
              days ? days : "100");
     const int64_t begun_ns = clock_mono_ns();
     assert_int_equal(run_write(f, select), KOL_OK);
-    assert_int_equal(f->count, atoll(days ? days : "100"));
+    assert_int_equal(f->count, strtoll(days ? days : "100", NULL, 10));
     print_message("# %zu partitions in %.2f s\n", f->count,
                   (double)(clock_mono_ns() - begun_ns) / 1e9);
 }
