@@ -1,5 +1,5 @@
-/* test_sql_lint.c: what two engines would read differently is refused, with its line; the SELECTs of
- * the program pass. */
+/* test_sql_lint.c: what two engines would read differently is refused, with its line; the SELECTs
+ * of the program pass. */
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
