@@ -255,8 +255,8 @@ static void bench_reads(struct online_copy *copy)
     free(keys);
 }
 
-static const char *const metrics[] = {"followers_count", "avg_engagement_rate", "trust_score",
-                                      "trending_score",  "success_score",       "composite_score"};
+static const char *const metrics[] = {"followers", "engagement", "trust",
+                                      "trending",  "success",    "composite"};
 static const char *const filters[] = {
     "true",
     "platform = 'tiktok'",
