@@ -76,8 +76,9 @@ static void add_bronze(enum event_type type, const char *name, const char *doc)
         const struct field *field = &fields.fields[count];
         /* Every stored event has an id: one that came without got one. */
         bool always = field->required || !strcmp(field->name, "event_id");
+        const char *unit = field->kind == FIELD_TIME ? "UTC" : field->unit;
         columns[count] = (struct lake_column){
-            field->name, column_type(field->kind), always, NULL, field->unit, field->help};
+            field->name, column_type(field->kind), always, NULL, unit, field->help};
     }
     memcpy(columns + count, log_columns, sizeof log_columns);
     tables[table_count++] = (struct lake_table){
