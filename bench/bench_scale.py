@@ -7,7 +7,7 @@ For each size a demo world whose profile events are made into NDJSON first, then
 an empty data folder: import, ingest, etl, online copy. Prints seconds and the peak of
 RssAnon + RssShmem (sampled from /proc) of each. Fails where a step holds more than 3 GiB, or where the
 larger run takes more than 1.3 times the seconds an event of the smaller one, over all steps together.
-Needs about 12 GB of disk for the default sizes.
+Needs about 15 GB of disk for the default sizes.
 """
 
 import argparse
@@ -24,8 +24,9 @@ from bench_import import KOL, ROOT, Memory
 
 MAX_MEMORY = 3 << 30
 MAX_SLOPE = 1.3
-DISK_PER_EVENT = 1200  # bytes: NDJSON, log, bronze, the rest
+DISK_PER_EVENT = 1200  # bytes, at the peak: NDJSON, log, bronze, the rest
 DAYS = 30
+EVENTS_PER_KOL = 5  # profile events of the demo in so many days; a little more in truth
 
 
 def kol(*args, stdout=subprocess.DEVNULL):
@@ -47,7 +48,7 @@ def kol(*args, stdout=subprocess.DEVNULL):
 def profile_events(folder, wanted):
     """A file of about so many profile events of a demo world; gives its path and their number."""
     world = folder / "world"
-    kols = wanted // (DAYS // 3)
+    kols = -(-wanted // EVENTS_PER_KOL)
     with open(folder / "demo.json", "wb") as out:
         kol("demo", "--kols", kols, "--days", DAYS, "--data", world, "--format", "json", stdout=out)
     made = (folder / "demo.json").read_text().splitlines()
