@@ -3,6 +3,7 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
+#include "base/progress.h"
 #include "cmd/command.h"
 #include "online/online.h"
 #include "version.h"
@@ -18,6 +19,7 @@ static const char *const outcome_names[] = {
 
 struct shown {
     struct rows *rows;
+    struct progress progress;
     int64_t quarantined;
 };
 
@@ -33,6 +35,8 @@ static void show_table(const struct etl_table_report *report, void *user)
     rows_int(shown->rows, report->bytes);
     rows_real(shown->rows, (double)(int64_t)(report->seconds * 1000) / 1000);
     shown->quarantined += report->quarantined;
+    shown->progress.total = (int64_t)report->count;
+    progress_update(&shown->progress, (int64_t)report->number);
     buf_free(&name);
 }
 
@@ -65,6 +69,7 @@ enum kol_status cmd_etl(const struct invocation *call, struct kol_error *err)
     }
     struct shown shown = {
         .rows = rows_begin(stdout, call->format, column_names, ARRAY_LEN(column_names))};
+    progress_begin(&shown.progress, "etl", "tables", 0, 0);
     const struct etl_options options = {
         .lake = lake,
         .tables = call->args,
@@ -75,6 +80,7 @@ enum kol_status cmd_etl(const struct invocation *call, struct kol_error *err)
         .user = &shown,
     };
     status = etl_run(&options, run_id, err);
+    progress_end(&shown.progress);
     status = rows_finish(&shown.rows, status, err);
     if (status == KOL_OK && run_id[0]) {
         fprintf(stderr, "run %s is complete after %.1f s\n", run_id,

@@ -205,9 +205,19 @@ static void close_state(struct etl_state *state)
     engine_close(&state->engine);
 }
 
+static size_t count_wanted(const struct graph *graph)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < graph->count; i++) {
+        count += graph->nodes[i].wanted;
+    }
+    return count;
+}
+
 static enum kol_status make_tables(struct etl_state *state, struct kol_error *err)
 {
     enum kol_status status = KOL_OK;
+    size_t number = 0, count = count_wanted(&state->graph);
     for (size_t i = 0; i < state->graph.count && status == KOL_OK; i++) {
         struct etl_table_report report;
         if (!state->graph.nodes[i].wanted) {
@@ -218,6 +228,8 @@ static enum kol_status make_tables(struct etl_state *state, struct kol_error *er
                             "stopped; the tables made so far stand, the next run goes on");
         }
         status = etl_table(state, &state->graph.nodes[i], &report, err);
+        report.number = ++number;
+        report.count = count;
         if (status == KOL_OK && state->options->on_table) {
             state->options->on_table(&report, state->options->user);
         }

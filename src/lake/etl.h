@@ -20,6 +20,7 @@ struct etl_table_report {
     int64_t rows, bytes, quarantined;
     int64_t snapshot_id;
     double seconds;
+    size_t number, count; /* which of how many tables of this run, from 1 */
 };
 
 struct etl_options {
