@@ -248,7 +248,7 @@ POINTS = [
 def test_killed_anywhere_a_rerun_ends_whole(kol, kol_fail, whole, point):
     """The same world as `whole`, so the rows must be the same in the end."""
     lake(kol)
-    for hit in (5, 1):
+    for hit in (1,) if point == "etl.run" else (5, 1):
         result = kol_fail("etl", env={"KOL_TEST_FAILPOINT": f"{point}:{hit}"}, status=None)
         assert result.status in (-signal.SIGKILL, 0), result
     assert result.status == -signal.SIGKILL
