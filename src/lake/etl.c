@@ -277,6 +277,7 @@ static enum kol_status finish_run(struct etl_state *state, char run_id[40], stru
     if (status == KOL_OK || status == KOL_NOT_FOUND) {
         snprintf(run_id, 40, "%s", same ? last.run_id : state->run_id);
         status = same ? KOL_OK : etl_write_run(state, err);
+        etl_tag_inputs(state);
     }
     etl_run_tables_free(&last);
     return status;

@@ -1,18 +1,49 @@
 /*
- * etl_days.c: which days of a table must be made anew.
+ * etl_days.c: which part of a table must be made anew.
  *
- * A table marked .incremental = "day" is partitioned by a day, and its rows of a day depend on the
- * bronze rows of that day alone (tables.def says why for each). Bronze is partitioned by day too,
- * so the days that changed are those of the data files that came or went since the last time.
+ * A table marked .incremental = "day" is partitioned by the day or month of a day, and its rows of
+ * a day depend on the bronze rows of that day alone (tables.def says why for each). Bronze is
+ * partitioned by day, so the periods that changed are those of the data files that came or went
+ * since the last time. Where a file's day cannot be told from its partition, because somebody gave
+ * the table another partition spec, the table is made whole.
  */
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/logger.h"
 #include "base/mem.h"
 #include "lake/etl_run.h"
 
 enum { MAX_DAYS = 100000 }; /* more than the time since 2005 has */
+
+/* True where the partition of every file is the day of event_time. */
+static bool is_by_day(const struct ice_metadata *metadata, const struct ice_files *files)
+{
+    const struct ice_partition_spec *spec = ice_default_spec(metadata);
+    bool by_day = spec->count == 1 && spec->fields[0].transform == ICE_DAY;
+    for (size_t i = 0; i < files->count && by_day; i++) {
+        by_day = files->files[i].spec_id == spec->spec_id && files->files[i].partition_count == 1 &&
+                 files->files[i].partition[0].known;
+    }
+    return by_day;
+}
+
+/* The day or month of a file that is partitioned by day. */
+static int32_t period_of(const struct etl_days *days, const struct ice_data_file *file)
+{
+    static const struct ice_field date = {.type = ICE_DATE};
+    struct arena unused; /* nothing is made of a number but a number */
+    struct ice_value period = file->partition[0];
+    struct kol_error err;
+    if (days->unit != ICE_DAY) {
+        arena_init(&unused, 0);
+        KOL_ASSERT(ice_transform_apply(&unused, &date, days->unit, 0, &file->partition[0], &period,
+                                       &err) == KOL_OK);
+        arena_free(&unused);
+    }
+    return (int32_t)period.integer;
+}
 
 static int by_day(const void *a, const void *b)
 {
@@ -22,14 +53,14 @@ static int by_day(const void *a, const void *b)
 
 static bool add_day(struct etl_days *days, const struct ice_data_file *file)
 {
-    if (file->partition_count != 1 || !file->partition[0].known || days->count == MAX_DAYS) {
+    if (days->count == MAX_DAYS) {
         return false;
     }
     if (days->count == days->cap) {
         days->cap = days->cap ? 2 * days->cap : 64;
         days->days = mem_realloc(days->days, days->cap * sizeof *days->days);
     }
-    days->days[days->count++] = (int32_t)file->partition[0].integer;
+    days->days[days->count++] = period_of(days, file);
     return true;
 }
 
@@ -90,27 +121,28 @@ static bool add_difference(struct etl_days *days, const struct ice_files *before
     return known;
 }
 
-/* False where it cannot be told what changed: the old version is gone, or the table has no days. */
+/* `known` is false where it cannot be told what changed: the old version is gone, or files without
+ * a day are among its own or the present ones. */
 static enum kol_status add_changes(struct etl_state *state, const struct lake_pin *pin,
                                    int64_t before_id, struct etl_days *days, bool *known,
                                    struct kol_error *err)
 {
     struct ice_files before = {0};
-    const struct ice_partition_spec *spec = ice_default_spec(pin->metadata);
-    *known = spec->count == 1 && spec->fields[0].transform == ICE_DAY &&
-             (before_id == -1 || ice_snapshot_by_id(pin->metadata, before_id));
-    if (!*known) {
-        return KOL_OK;
-    }
     enum kol_status status = KOL_OK;
-    if (before_id != -1) {
+    *known = before_id == -1 || ice_snapshot_by_id(pin->metadata, before_id);
+    if (*known && before_id != -1) {
         status = ice_scan(state->lake->catalog, pin->metadata, before_id, NULL, 0, &before, err);
     }
-    if (status == KOL_OK) {
-        *known = add_difference(days, &before, &pin->files);
+    if (status == KOL_OK && *known) {
+        *known = is_by_day(pin->metadata, &before) && add_difference(days, &before, &pin->files);
         ice_files_free(&before);
     }
     return status;
+}
+
+static bool is_bronze(const char *name)
+{
+    return strncmp(name, "bronze.", 7) == 0;
 }
 
 enum kol_status etl_changed_days(struct etl_state *state, const struct graph_node *node,
@@ -120,17 +152,19 @@ enum kol_status etl_changed_days(struct etl_state *state, const struct graph_nod
     enum kol_status status = KOL_OK;
     json_t *old = json_loads(before, 0, NULL), *new = json_loads(now, 0, NULL);
     json_t *old_tables = json_object_get(old, "tables");
-    *days = (struct etl_days){0};
-    *known = json_equal(json_object_get(old, "text"), json_object_get(new, "text"));
+    *known = json_equal(json_object_get(old, "text"), json_object_get(new, "text")) &&
+             json_equal(json_object_get(old, "schemas"), json_object_get(new, "schemas"));
     for (size_t i = 0; i < node->input_count && status == KOL_OK && *known; i++) {
         struct lake_pin *pin;
         json_t *snapshot = json_object_get(old_tables, node->inputs[i]);
         status = etl_pin(state, node->inputs[i], &pin, err);
-        if (status != KOL_OK || json_integer_value(snapshot) == etl_rows_of(pin)) {
-            continue;
+        if (status != KOL_OK) {
+            break;
         }
-        *known = json_is_integer(snapshot) && strncmp(node->inputs[i], "bronze.", 7) == 0;
-        if (*known) {
+        bool same = json_integer_value(snapshot) == etl_rows_of(pin);
+        *known = json_is_integer(snapshot) &&
+                 (is_bronze(node->inputs[i]) ? is_by_day(pin->metadata, &pin->files) : same);
+        if (*known && !same) {
             status = add_changes(state, pin, json_integer_value(snapshot), days, known, err);
         }
     }
@@ -150,7 +184,7 @@ void etl_days_free(struct etl_days *days)
 
 static bool has_day(const struct etl_days *days, const struct ice_data_file *file)
 {
-    int32_t day = (int32_t)file->partition[0].integer;
+    int32_t day = period_of(days, file);
     return bsearch(&day, days->days, days->count, sizeof day, by_day) != NULL;
 }
 
@@ -161,7 +195,7 @@ enum kol_status etl_view_days(struct etl_state *state, const struct graph_node *
     for (size_t i = 0; i < node->input_count && status == KOL_OK; i++) {
         struct lake_pin *pin;
         status = etl_pin(state, node->inputs[i], &pin, err);
-        if (status != KOL_OK || strncmp(node->inputs[i], "bronze.", 7) != 0) {
+        if (status != KOL_OK || !is_bronze(node->inputs[i])) {
             continue;
         }
         struct lake_pin part = *pin;
@@ -190,4 +224,55 @@ enum kol_status etl_view_all(struct etl_state *state, const struct graph_node *n
         }
     }
     return status;
+}
+
+/* ---- what must not expire ---- */
+
+static bool is_tagged(const struct ice_metadata *metadata, int64_t snapshot_id)
+{
+    for (size_t i = 0; i < metadata->ref_count; i++) {
+        if (strcmp(metadata->refs[i].name, ETL_TAG) == 0) {
+            return metadata->refs[i].snapshot_id == snapshot_id;
+        }
+    }
+    return false;
+}
+
+static enum kol_status tag(struct etl_state *state, const struct lake_pin *pin,
+                           struct kol_error *err)
+{
+    const struct ice_ref ref = {.name = ETL_TAG,
+                                .snapshot_id = pin->snapshot_id,
+                                .is_tag = true,
+                                .max_ref_age_ms = -1,
+                                .max_snapshot_age_ms = -1,
+                                .min_snapshots = -1};
+    const struct ice_update update = {.kind = ICE_SET_REF, .ref = &ref};
+    struct catalog *catalog = state->lake->catalog;
+    struct ice_ident ident = {pin->name_space, pin->name};
+    enum kol_status status = KOL_CONFLICT;
+    for (int attempt = 0; attempt < 50 && status == KOL_CONFLICT; attempt++) {
+        status = catalog->ops->commit(catalog, ident, NULL, 0, &update, 1, NULL, err);
+    }
+    return status;
+}
+
+void etl_tag_inputs(struct etl_state *state)
+{
+    for (size_t i = 0; i < state->graph.count; i++) {
+        const struct graph_node *node = &state->graph.nodes[i];
+        for (size_t input = 0; input < node->input_count && node->table->incremental[0]; input++) {
+            struct lake_pin *pin;
+            struct kol_error err;
+            enum kol_status status = etl_pin(state, node->inputs[input], &pin, &err);
+            if (status == KOL_OK && is_bronze(node->inputs[input]) && pin->snapshot_id != -1 &&
+                !is_tagged(pin->metadata, pin->snapshot_id)) {
+                status = tag(state, pin, &err);
+            }
+            if (status != KOL_OK) {
+                log_warn("%s: the version that this run read is not marked: %s",
+                         node->inputs[input], err.message);
+            }
+        }
+    }
 }

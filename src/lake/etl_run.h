@@ -12,6 +12,8 @@
  * else made has none, so a table that was changed behind our back is made anew. */
 #define ETL_INPUTS "kol.inputs"
 #define ETL_RUN_ID "kol.run-id"
+/* The tag on the version of a bronze table that the last whole run read. */
+#define ETL_TAG "kol-last-run"
 /* In the summary of a compaction: the snapshot whose rows these are. Tables made from that one are
  * still up to date. */
 #define ETL_ROWS_OF "kol.rows-of"
@@ -48,16 +50,23 @@ enum kol_status etl_table(struct etl_state *state, struct graph_node *node,
 /* ---- incremental runs: etl_days.c ---- */
 
 struct etl_days {
-    int32_t *days; /* since 1970, ascending, each once */
+    enum ice_transform unit; /* ICE_DAY or ICE_MONTH: what the table is partitioned by */
+    int32_t *days;           /* days or months since 1970, ascending, each once */
     size_t count, cap;
 };
 
-/* The days whose bronze files differ between two descriptions of inputs (kol.inputs). `known` is
- * false where that cannot be told, or something other than bronze changed. */
+/* The days or months (days->unit is given) whose bronze files differ between two descriptions of
+ * inputs (kol.inputs). `known` is false where that cannot be told, or something other than bronze
+ * changed. */
 enum kol_status etl_changed_days(struct etl_state *state, const struct graph_node *node,
                                  const char *before, const char *now, struct etl_days *days,
                                  bool *known, struct kol_error *err) KOL_CHECKED;
 void etl_days_free(struct etl_days *days);
+
+/* Marks the versions of bronze that tables made by days were made from, so that they are still
+ * known at the next run however many commits lie between. What fails is logged: the next run then
+ * makes those tables whole. */
+void etl_tag_inputs(struct etl_state *state);
 
 /* Makes the bronze inputs of a node show these days only; then all of their rows again. */
 enum kol_status etl_view_days(struct etl_state *state, const struct graph_node *node,

@@ -43,24 +43,39 @@ static void put_columns_text(struct buf *out, const struct lake_table *table)
     buf_printf(out, "|%s|%s|%s", table->keys, table->sort, table->partition);
 }
 
-/* {"text": hash of the SELECT, the prelude and the declaration, "tables": {name: snapshot}} */
+static void put_rules_text(struct buf *out, const struct lake_table *table, struct arena *arena)
+{
+    struct lake_rule *rules;
+    size_t count = lake_rules(table, arena, &rules);
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(out, "|%s %d %s %s", rules[i].name, (int)rules[i].kind, rules[i].columns,
+                   rules[i].argument);
+    }
+}
+
+/* {"text": hash of the SELECT, the prelude, the declaration and its rules,
+ *  "tables": {name: snapshot}, "schemas": {name: schema id}} */
 static enum kol_status describe_inputs(struct making *making, struct kol_error *err)
 {
     struct buf text = {0}, hash = {0};
-    json_t *tables = json_object();
+    json_t *tables = json_object(), *schemas = json_object();
     enum kol_status status = KOL_OK;
     for (size_t i = 0; i < making->node->input_count && status == KOL_OK; i++) {
         struct lake_pin *pin;
         status = etl_pin(making->state, making->node->inputs[i], &pin, err);
         if (status == KOL_OK) {
             json_object_set_new(tables, making->node->inputs[i], json_integer(etl_rows_of(pin)));
+            json_object_set_new(schemas, making->node->inputs[i],
+                                json_integer(pin->metadata->current_schema_id));
         }
     }
     buf_put(&text, making->node->sql);
     buf_put(&text, graph_prelude());
     put_columns_text(&text, making->table);
+    put_rules_text(&text, making->table, &making->arena);
     hash_put_hex128(&hash, buf_str(&text));
-    json_t *all = json_pack("{s:s, s:o}", "text", hash.ptr, "tables", tables);
+    json_t *all =
+        json_pack("{s:s, s:o, s:o}", "text", hash.ptr, "tables", tables, "schemas", schemas);
     char *dump = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
     making->inputs = arena_copy(&making->arena, str_of(dump)).ptr;
     free(dump);
@@ -335,10 +350,30 @@ static enum kol_status commit_table(struct making *making, struct kol_error *err
     return status;
 }
 
+/* True where the table's files are partitioned by days or months, as its declaration says. */
+static enum kol_status check_spec(struct making *making, bool *as_declared, struct kol_error *err)
+{
+    struct ice_files files;
+    const struct ice_partition_spec *spec = ice_default_spec(making->metadata);
+    enum kol_status status =
+        ice_scan(making->state->lake->catalog, making->metadata, -1, NULL, 0, &files, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    making->days.unit = spec->count == 1 ? spec->fields[0].transform : ICE_VOID;
+    *as_declared = making->days.unit == ICE_DAY || making->days.unit == ICE_MONTH;
+    for (size_t i = 0; i < files.count && *as_declared; i++) {
+        *as_declared = files.files[i].spec_id == spec->spec_id;
+    }
+    ice_files_free(&files);
+    return KOL_OK;
+}
+
 /* A table with quarantined rows is made whole: which day they belong to is not known. */
 static enum kol_status choose_days(struct making *making, struct kol_error *err)
 {
     struct lake_pin *pin;
+    bool as_declared = false;
     struct buf name = {0};
     const struct ice_snapshot *snapshot = ice_current_snapshot(making->metadata);
     const char *before = snapshot ? ice_summary(snapshot, ETL_INPUTS) : NULL;
@@ -347,7 +382,10 @@ static enum kol_status choose_days(struct making *making, struct kol_error *err)
     }
     buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
     enum kol_status status = etl_pin(making->state, QUARANTINE, &pin, err);
-    if (status == KOL_OK && !has_quarantined(pin, name.ptr)) {
+    if (status == KOL_OK) {
+        status = check_spec(making, &as_declared, err);
+    }
+    if (status == KOL_OK && as_declared && !has_quarantined(pin, name.ptr)) {
         status = etl_changed_days(making->state, making->node, before, making->inputs,
                                   &making->days, &making->by_days, err);
     }

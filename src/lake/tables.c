@@ -107,7 +107,7 @@ static void add_declared(void)
             struct lake_table *table = &tables[table_count++];
             *table = row->table;
             table->keys = table->keys ? table->keys : "";
-            table->sort = table->sort ? table->sort : table->keys;
+            table->sort = table->sort ? table->sort : "";
             table->partition = table->partition ? table->partition : "";
             table->incremental = table->incremental ? table->incremental : "";
             table->columns = columns + used;

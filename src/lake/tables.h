@@ -37,8 +37,9 @@ struct lake_table {
     const char *keys;      /* columns that make a row unique, space-separated; "" for none */
     const char *sort;      /* columns that files are sorted by, space-separated */
     const char *partition; /* "", or column:transform ("event_time:day") */
-    /* LAKE_SQL: how the runner may avoid a full run, see etl.h. "" always whole; "day" the rows of
-     * days (of the partition column) that have new bronze rows are made anew, the rest stays. */
+    /* LAKE_SQL: how the runner may avoid a full run, see etl.h. "" always whole; "day" the
+     * days or months (what it is partitioned by) that have new bronze rows are made anew, the rest
+     * stays. */
     const char *incremental;
     int topic;       /* LAKE_BRONZE: enum topic; else -1 */
     const char *doc; /* one sentence: what a row is */

@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from engines import catalog_of
 from support import ROOT, Kol, wait_until
 
 KOLS = 100
@@ -256,3 +257,92 @@ def test_killed_anywhere_a_rerun_ends_whole(kol, kol_fail, whole, point):
     assert select(kol, "SELECT count(*) AS n FROM lake.runs") == [{"n": 1}]
     tables = ["silver.kol_profiles", "silver.kol_daily", "gold.fact_kol_performance"]
     assert contents(kol, tables) == contents(whole[0], tables)
+
+
+# ---- what other engines do to the tables in between ----
+
+
+def profile_of(name, **more):
+    event = {
+        "event_time": "2025-06-28T10:00:00Z",
+        "event_type": "profile",
+        "platform": "tiktok",
+        "username": name,
+        "followers_count": 10,
+    }
+    return json.dumps(event | more) + "\n"
+
+
+def add_profile(kol, name):
+    kol("log", "produce", "kol.profiles.raw", stdin=profile_of(name))
+    kol("ingest")
+
+
+def daily_rows(kol):
+    """Rows of kol_daily, and how many it must have by the rows of bronze."""
+    found = select(kol, "SELECT count(*) AS n FROM silver.kol_daily")[0]["n"]
+    days = "SELECT DISTINCT platform, coalesce(username, user_id), CAST(event_time AS DATE)"
+    wanted = select(kol, f"SELECT count(*) AS n FROM ({days} FROM bronze.profiles) AS days")[0]["n"]
+    return found, wanted
+
+
+def test_another_partition_spec_of_bronze_loses_no_day(kol):
+    from pyiceberg.transforms import DayTransform, MonthTransform
+
+    kol("log", "produce", "kol.profiles.raw", stdin=profile_of("first"))
+    kol("ingest")
+    made(kol)
+    with catalog_of(kol.data) as catalog:
+        with catalog.load_table("bronze.profiles").update_spec() as update:
+            update.remove_field("event_time_day")
+            update.add_field("event_time", MonthTransform(), "by_month")
+        add_profile(kol, "by_month")
+        made(kol)
+        with catalog.load_table("bronze.profiles").update_spec() as update:
+            update.remove_field("by_month")
+            update.add_field("event_time", DayTransform(), "by_day")
+    add_profile(kol, "by_day")
+    assert made(kol)["silver.kol_daily"] == ("whole", 3)
+    assert daily_rows(kol) == (3, 3)
+
+
+def test_another_partition_spec_of_a_silver_table_doubles_no_row(kol):
+    kol("log", "produce", "kol.profiles.raw", stdin=profile_of("first"))
+    kol("ingest")
+    made(kol)
+    with catalog_of(kol.data) as catalog:
+        with catalog.load_table("silver.kol_daily").update_spec() as update:
+            update.add_identity("platform")
+    add_profile(kol, "second")
+    assert made(kol)["silver.kol_daily"][1] == 2
+    add_profile(kol, "third")
+    assert made(kol)["silver.kol_daily"][1] == 3
+    assert daily_rows(kol) == (3, 3)
+
+
+def test_a_column_that_another_engine_renamed_counts_as_a_change(kol):
+    video = profile_of("owner", event_type="video", video_id="v1", view_count=5)
+    kol("log", "produce", "kol.videos.raw", stdin=video)
+    kol("ingest")
+    made(kol)
+    with catalog_of(kol.data) as catalog:
+        with catalog.load_table("bronze.videos").update_schema() as update:
+            update.rename_column("view_count", "watched")
+    kol("ingest")
+    assert made(kol)["silver.kol_content"] == ("whole", 1)
+
+
+def test_days_are_still_known_after_many_commits(kol):
+    """The version that the last run read does not expire under a hundred small commits."""
+    kol("log", "produce", "kol.profiles.raw", stdin=profile_of("first"))
+    kol("ingest")
+    made(kol)
+    with catalog_of(kol.data) as catalog:
+        table = catalog.load_table("bronze.profiles")
+        assert "kol-last-run" in table.refs()
+        for _ in range(101):
+            table.append(table.scan().to_arrow().slice(0, 0))
+    add_profile(kol, "last")  # its commit lets older snapshots go
+    with catalog_of(kol.data) as catalog:
+        assert len(catalog.load_table("bronze.profiles").snapshots()) <= 101
+    assert made(kol)["silver.kol_daily"] == ("in part", 2)

@@ -188,8 +188,8 @@ COMMIT_POINTS = [
 @pytest.mark.release_only
 @pytest.mark.parametrize("point", COMMIT_POINTS)
 def test_maintain_killed_in_a_commit_leaves_whole_tables(kol, kol_fail, point):
-    kol("demo", "--kols", 40, "--days", 2)
-    kol("ingest", "--commit-bytes", "32KiB")
+    kol("demo", "--kols", 200, "--days", 3)
+    kol("ingest", "--commit-bytes", "64KiB")
     count = "SELECT count(*) AS n FROM bronze.videos"
     before = kol("sql", count).out
     killed = kol_fail("maintain", env={"KOL_TEST_FAILPOINT": point}, status=None)
