@@ -1,8 +1,9 @@
 /*
  * online.c: the online copy: how long it takes to build, records by key, top lists.
  *
- *   bench_online [KOLS] [DAYS] [MEMORY_MB]     1000000 KOLs, 4 days of history, 1500 MB by default
+ *   bench_online [KOLS] [CONTENTS] [DAYS] [MEMORY_MB]
  *
+ * By default 1000000 KOLs, 0.55 contents a KOL, 2 days of history for each KOL, 1500 MB for DuckDB.
  * The world is made by SQL in a database file, as wide as the tables of the lake. A key is picked
  * at random among all, so that nearly every read meets pages that no cache of the processor holds;
  * each list picks other filters. Memory is RssAnon + RssShmem at its highest during the build,
@@ -72,7 +73,7 @@ struct made {
     const char *name_space, *name, *columns, *select;
 };
 
-/* %1$s: how many KOLs. Three KOLs of ten have content, ten pieces each. */
+/* %1$lld KOLs, %2$lld days of history, %3$lld pieces of content, of three KOLs of ten. */
 static const struct made tables[] = {
     {"silver", "kol_profiles",
      "kol_id string,platform string,user_id string,username string,display_name string,bio string,"
@@ -94,7 +95,7 @@ static const struct made tables[] = {
      "[(1 + hash(i, 7) %% 8)::INT], 'https://example.org/@kol_' || i, "
      "'https://cdn.example.org/avatars/' || md5(i::VARCHAR) || '.jpg', NULL, "
      "TIMESTAMPTZ '2025-01-01 00:00:00+00', TIMESTAMPTZ '2025-06-01 00:00:00+00' "
-     "FROM range(%lld) r(i)"},
+     "FROM range(%1$lld) r(i)"},
     {"gold", "dim_kol",
      "kol_key string,platform string,kol_id string,username string,display_name string,tier string,"
      "verified boolean,category string,is_current boolean",
@@ -102,19 +103,20 @@ static const struct made tables[] = {
      "CASE WHEN followers_count < 1000 THEN 'Rising' WHEN followers_count < 10000 THEN 'Nano' "
      "WHEN followers_count < 100000 THEN 'Micro' WHEN followers_count < 500000 THEN 'Mid' "
      "WHEN followers_count < 1000000 THEN 'Macro' ELSE 'Mega' END, verified, category, true "
-     "FROM silver.kol_profiles LIMIT %lld"},
+     "FROM silver.kol_profiles LIMIT %1$lld"},
     {"silver", "kol_engagement_metrics",
      "platform string,kol_id string,content_count long,total_views long,avg_views double,"
      "max_views long,total_likes long,avg_likes double,total_comments long,total_shares long,"
      "avg_engagement_rate double,updated_at timestamptz",
      "SELECT platform, kol_id, 10, 1000000, 100000.0, 500000, 10000, 1000.0, 500, 100, "
-     "random() * 20, updated_at FROM silver.kol_profiles WHERE hash(kol_id) %% 10 < 3 LIMIT %lld"},
+     "random() * 20, updated_at FROM silver.kol_profiles WHERE hash(kol_id) %% 10 < 3 LIMIT "
+     "%1$lld"},
     {"gold", "kol_scores",
      "platform string,kol_id string,trust_score double,trust_label string,risk_level string,"
      "confidence double,in_domain boolean,trust_model_version string,success_score double,"
      "trending_score double,composite_score double,computed_at timestamptz",
      "SELECT platform, kol_id, random() * 100, 'high', 'low', 0.9, true, '3', random() * 100, "
-     "random() * 100, random() * 100, updated_at FROM silver.kol_profiles LIMIT %lld"},
+     "random() * 100, random() * 100, updated_at FROM silver.kol_profiles LIMIT %1$lld"},
     {"silver", "kol_content",
      "content_id string,kol_id string,platform string,content_type string,title string,"
      "description string,url string,posted_at timestamptz,views long,likes long,comments long,"
@@ -124,8 +126,8 @@ static const struct made tables[] = {
      "'What is to be seen here is something that goes on for some time', "
      "'https://example.org/v/' || kol_id || c, updated_at - to_hours((c * 30)::INT), "
      "hash(kol_id, c) %% 1000000, 1000, 100, 10, 1.1, ['a', 'b', 'c'], 30, updated_at "
-     "FROM (SELECT * FROM silver.kol_profiles WHERE hash(kol_id) %% 10 < 3 LIMIT %lld), "
-     "range(10) r(c)"},
+     "FROM (SELECT * FROM silver.kol_profiles WHERE hash(kol_id) %% 10 < 3 LIMIT %1$lld), "
+     "range((%3$lld * 10 / (%1$lld * 3) + 1)::BIGINT) r(c) LIMIT %3$lld"},
     {"silver", "kol_daily",
      "platform string,kol_id string,day date,followers_count long,following_count long,"
      "post_count long,favorites_count long,total_views long",
@@ -155,7 +157,7 @@ static void read_schema(const char *text, struct ice_schema *schema)
 }
 
 static void make_table(struct engine_session *session, const struct made *made, long long kols,
-                       long long days, struct ice_schema *schema)
+                       long long days, long long contents, struct ice_schema *schema)
 {
     struct buf sql = {0};
     read_schema(made->columns, schema);
@@ -167,7 +169,7 @@ static void make_table(struct engine_session *session, const struct made *made, 
     buf_printf(&sql, "); INSERT INTO %s.%s ", made->name_space, made->name);
 #pragma GCC diagnostic push
 #pragma GCC diagnostic ignored "-Wformat-nonliteral"
-    buf_printf(&sql, made->select, kols, days);
+    buf_printf(&sql, made->select, kols, days, contents);
 #pragma GCC diagnostic pop
     must(engine_exec(session, sql.ptr, &err), made->name);
     buf_free(&sql);
@@ -303,7 +305,8 @@ static void bench_lists(struct online_copy *copy)
         int64_t cpu_ns = 0;
         for (size_t i = 0; i < LISTS + ARRAY_LEN(filters); i++) { /* the first round warms up */
             char sql[512];
-            snprintf(sql, sizeof sql, "SELECT platform, kol_id FROM kols_by_%s WHERE %s LIMIT 100",
+            snprintf(sql, sizeof sql,
+                     "SELECT platform::VARCHAR, kol_id FROM kols_by_%s WHERE %s LIMIT 100",
                      metrics[m], filters[i % ARRAY_LEN(filters)]);
             cpu_ns = i == ARRAY_LEN(filters) ? clock_cpu_ns() : cpu_ns;
             const int64_t start = clock_mono_ns();
@@ -329,7 +332,7 @@ static void bench_queries(struct online_copy *copy)
         {"count with filters", "SELECT count(*) FROM kols WHERE platform = 'twitter' AND tier IN "
                                "('Macro', 'Mega') AND verified"},
         {"search in names, 20 best",
-         "SELECT platform, kol_id FROM kols_by_followers WHERE contains(name_folded, "
+         "SELECT platform::VARCHAR, kol_id FROM kols_by_followers WHERE contains(name_folded, "
          "'thi 77') LIMIT 20"},
         {"history of a KOL", "SELECT day, followers_count FROM kol_daily WHERE platform = "
                              "(SELECT platform FROM kols OFFSET 5000 LIMIT 1) AND kol_id = "
@@ -404,8 +407,9 @@ static void build_copy(struct engine *engine, struct engine_session *session,
 int main(int argc, char **argv)
 {
     const long long kols = argc > 1 ? atoll(argv[1]) : 1000000,
-                    days = argc > 2 ? atoll(argv[2]) : 4;
-    const long long memory_mb = argc > 3 ? atoll(argv[3]) : 1500;
+                    contents = argc > 2 ? atoll(argv[2]) : kols * 55 / 100,
+                    days = argc > 3 ? atoll(argv[3]) : 2;
+    const long long memory_mb = argc > 4 ? atoll(argv[4]) : 1500;
     const char *place = getenv("TMPDIR");
     struct ice_schema schemas[ARRAY_LEN(tables)];
     struct online_source sources[ARRAY_LEN(tables)];
@@ -425,7 +429,7 @@ int main(int argc, char **argv)
     must(engine_session_open(engine, &session, &err), "session");
     must(engine_exec(session, "CREATE SCHEMA silver; CREATE SCHEMA gold", &err), "schemas");
     for (size_t i = 0; i < ARRAY_LEN(tables); i++) {
-        make_table(session, &tables[i], kols, days, &schemas[i]);
+        make_table(session, &tables[i], kols, days, contents, &schemas[i]);
         sources[i] = (struct online_source){tables[i].name_space, tables[i].name, &schemas[i], 1};
     }
     must(engine_exec(session, "CHECKPOINT", &err), "checkpoint");

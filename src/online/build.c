@@ -31,6 +31,16 @@ const struct online_source *online_source_find(const struct online_input *input,
     return NULL;
 }
 
+bool online_has_word(struct str words, struct str wanted)
+{
+    while (words.len) {
+        if (str_equal(str_cut(&words, ' '), wanted)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void online_say(const struct online_build_state *state, const char *step, int64_t done,
                 int64_t total)
 {
@@ -213,6 +223,9 @@ static enum kol_status build_number(const struct online_build_options *options,
         report->bytes = folder_bytes(options->data, number);
     } else {
         online_remove_tree(state.folder);
+    }
+    for (int kind = 0; kind < ONLINE_KINDS; kind++) {
+        buf_free(&state.rows[kind]);
     }
     buf_free(&folder);
     online_meta_free(&state.meta);

@@ -27,6 +27,9 @@ struct online_build_state {
     char *folder;            /* DATA/online/NNNNNN.tmp */
     struct online_meta meta; /* filled by and by */
     int64_t steps_done;      /* tables of lists.duckdb */
+    /* SELECT of the rows of a kind with the columns of its layout, in no order. The snapshots are
+     * pinned, so that it gives the same rows whenever it runs. */
+    struct buf rows[ONLINE_KINDS];
 };
 
 /* Everything of online_build() behind the pinning of snapshots. */
@@ -35,10 +38,13 @@ enum kol_status online_build_from(const struct online_build_options *options,
                                   struct online_build_report *report,
                                   struct kol_error *err) KOL_CHECKED;
 
-/* lists.duckdb, which stays attached as `copy`; fills layouts, counts and as_of. */
+/* lists.duckdb, which stays attached as `copy`; fills layouts, rows, counts and as_of. */
 enum kol_status online_build_lists(struct online_build_state *state,
                                    struct kol_error *err) KOL_CHECKED;
-/* records.mdb out of copy.kols and copy.content. */
+/* Its ranked lists, out of copy.kols. */
+enum kol_status online_build_ranked(struct online_build_state *state,
+                                    struct kol_error *err) KOL_CHECKED;
+/* records.mdb. */
 enum kol_status online_build_records(struct online_build_state *state,
                                      struct kol_error *err) KOL_CHECKED;
 
@@ -49,6 +55,7 @@ extern const char *const online_id_columns[ONLINE_KINDS];
 const struct online_source *online_source_find(const struct online_input *input,
                                                const char *name_space,
                                                const char *name); /* or NULL */
+bool online_has_word(struct str words, struct str wanted);        /* words stand apart by a space */
 void online_say(const struct online_build_state *state, const char *step, int64_t done,
                 int64_t total);
 

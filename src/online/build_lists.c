@@ -23,51 +23,35 @@ static const struct source_row {
 } source_rows[] = {
 #define SOURCE(KIND, space, table, ADDS, where, columns)                                           \
     {ONLINE_##KIND, #space, #table, ADDS, where, columns},
-#define TABLE(space, table, order)
-#define RANKED(name, metric, more)
 #include "online/sources.def"
-#undef SOURCE
-#undef TABLE
-#undef RANKED
+};
+
+static const char *const record_only[ONLINE_KINDS] = {
+#define RECORD_ONLY(KIND, columns) [ONLINE_##KIND] = (columns),
+#include "online/sources.def"
 };
 
 static const struct {
     const char *name_space, *name, *order;
 } table_rows[] = {
-#define SOURCE(KIND, space, table, ADDS, where, columns)
 #define TABLE(space, table, order) {#space, #table, order},
-#define RANKED(name, metric, more)
 #include "online/sources.def"
-#undef SOURCE
-#undef TABLE
-#undef RANKED
 };
-
-static const struct {
-    const char *name, *metric, *more;
-} ranked_rows[] = {
-#define SOURCE(KIND, space, table, ADDS, where, columns)
-#define TABLE(space, table, order)
-#define RANKED(name, metric, more) {#name, #metric, more},
-#include "online/sources.def"
-#undef SOURCE
-#undef TABLE
-#undef RANKED
-};
-
-/* What every ranked list can be filtered by, where the KOLs have it. */
-static const char ranked_filters[] = "verified tier category lang followers_count trust_score";
 
 const char *const online_list_tables[ONLINE_KINDS] = {"kols", "content"};
 const char *const online_id_columns[ONLINE_KINDS] = {"kol_id", "content_id"};
 
-/* How the rows lie in the file, by columns that may be absent, and what they get for searches. */
+/* How the rows lie in the file, by columns that may be absent. KOLs lie as they come: the ranked
+ * lists have the orders that are asked for. */
 static const struct {
     const char *column, *order;
-} list_orders[ONLINE_KINDS][3] = {
-    {{"kol_id", "kol_id"}}, /* as the records lie, which are made of it */
-    {{"platform", "platform"}, {"kol_id", "kol_id"}, {"posted_at", "posted_at DESC NULLS LAST"}},
+} content_order[] = {
+    {"kol_id", "kol_id"},
+    {"platform", "platform"},
+    {"posted_at", "posted_at DESC NULLS LAST"},
+    {"content_id", "content_id"},
 };
+/* What they get for searches. */
 static const struct {
     const char *column, *folded;
 } list_folded[ONLINE_KINDS][2] = {
@@ -255,23 +239,29 @@ static void set_layout(struct online_build_state *state, enum online_kind kind,
 
 static void put_order(struct buf *sql, struct joined *joined, enum online_kind kind)
 {
-    buf_puts(sql, " ORDER BY ");
-    for (size_t i = 0; i < ARRAY_LEN(list_orders[kind]); i++) {
-        const char *column = list_orders[kind][i].column;
-        if (column && find_column(joined, str_of(column))) {
-            buf_printf(sql, "%s, ", list_orders[kind][i].order);
+    const char *separator = " ORDER BY ";
+    for (size_t i = 0; kind == ONLINE_CONTENT && i < ARRAY_LEN(content_order); i++) {
+        if (find_column(joined, str_of(content_order[i].column))) {
+            buf_printf(sql, "%s%s", separator, content_order[i].order);
+            separator = ", ";
         }
     }
-    buf_printf(sql, "%s, platform", online_id_columns[kind]);
 }
 
-static void put_select(struct buf *sql, struct joined *joined, enum online_kind kind,
-                       struct str from)
+static void put_columns(struct buf *sql, const struct joined *joined, const char *without)
 {
+    const char *separator = "SELECT ";
     for (size_t i = 0; i < joined->count; i++) {
-        buf_printf(sql, "%s%s AS ", i ? ", " : "SELECT ", joined->columns[i].sql.ptr);
-        engine_quote_name(sql, str_of(joined->columns[i].name));
+        if (!online_has_word(str_of(without), str_of(joined->columns[i].name))) {
+            buf_printf(sql, "%s%s AS ", separator, joined->columns[i].sql.ptr);
+            engine_quote_name(sql, str_of(joined->columns[i].name));
+            separator = ", ";
+        }
     }
+}
+
+static void put_folded(struct buf *sql, struct joined *joined, enum online_kind kind)
+{
     for (size_t i = 0; i < ARRAY_LEN(list_folded[kind]); i++) {
         const char *name = list_folded[kind][i].column;
         struct joined_column *column = name ? find_column(joined, str_of(name)) : NULL;
@@ -279,7 +269,6 @@ static void put_select(struct buf *sql, struct joined *joined, enum online_kind 
             buf_printf(sql, ", kol_fold(%s) AS %s", column->sql.ptr, list_folded[kind][i].folded);
         }
     }
-    buf_put(sql, from);
 }
 
 static enum kol_status make_kind(struct online_build_state *state, enum online_kind kind,
@@ -290,8 +279,12 @@ static enum kol_status make_kind(struct online_build_state *state, enum online_k
     enum kol_status status = join_kind(state, kind, joined, &from, err);
     if (status == KOL_OK) {
         set_layout(state, kind, joined);
+        put_columns(&state->rows[kind], joined, "");
+        buf_put(&state->rows[kind], buf_str(&from));
         buf_printf(&sql, "CREATE TABLE copy.%s AS SELECT * FROM (", online_list_tables[kind]);
-        put_select(&sql, joined, kind, buf_str(&from));
+        put_columns(&sql, joined, record_only[kind]);
+        put_folded(&sql, joined, kind);
+        buf_put(&sql, buf_str(&from));
         buf_putc(&sql, ')');
         put_order(&sql, joined, kind);
         online_say(state, online_list_tables[kind], state->steps_done++, 0);
@@ -303,67 +296,6 @@ static enum kol_status make_kind(struct online_build_state *state, enum online_k
     free(joined);
     buf_free(&from);
     buf_free(&sql);
-    return status;
-}
-
-/* ---- ranked lists ---- */
-
-static bool find_in_layout(const struct online_layout *layout, struct str name)
-{
-    for (size_t i = 0; i < layout->count; i++) {
-        if (str_is(name, layout->columns[i].name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* The column that a folded one is made of; any other as it is. */
-static struct str column_behind(struct str name)
-{
-    for (size_t i = 0; i < ARRAY_LEN(list_folded[ONLINE_KOL]); i++) {
-        if (str_is(name, list_folded[ONLINE_KOL][i].folded)) {
-            return str_of(list_folded[ONLINE_KOL][i].column);
-        }
-    }
-    return name;
-}
-
-/* Appends the columns named in `names`, but for one, that the copy's KOLs have. */
-static void put_present(struct buf *sql, const struct online_layout *layout, const char *names,
-                        const char *but)
-{
-    struct str rest = str_of(names);
-    while (rest.len) {
-        struct str name = str_cut(&rest, ' ');
-        if (!str_is(name, but) && find_in_layout(layout, column_behind(name))) {
-            buf_printf(sql, ", %.*s", STR_FORMAT(name));
-        }
-    }
-}
-
-static enum kol_status make_ranked(struct online_build_state *state, struct kol_error *err)
-{
-    const struct online_layout *layout = &state->meta.layouts[ONLINE_KOL];
-    enum kol_status status = KOL_OK;
-    for (size_t i = 0; i < ARRAY_LEN(ranked_rows) && status == KOL_OK; i++) {
-        const char *metric = ranked_rows[i].metric;
-        struct buf sql = {0};
-        if (!find_in_layout(layout, str_of(metric))) {
-            continue;
-        }
-        online_say(state, ranked_rows[i].name, state->steps_done++, 0);
-        buf_printf(&sql,
-                   "CREATE TABLE copy.%s AS SELECT row_number() OVER () AS position, * FROM "
-                   "(SELECT platform, kol_id, %s",
-                   ranked_rows[i].name, metric);
-        put_present(&sql, layout, ranked_filters, metric);
-        put_present(&sql, layout, ranked_rows[i].more, metric);
-        buf_printf(&sql, " FROM copy.kols ORDER BY %s DESC NULLS LAST, platform, kol_id)", metric);
-        status = engine_exec(state->input->session, sql.ptr, err);
-        buf_free(&sql);
-        FAILPOINT("online.lists.ranked");
-    }
     return status;
 }
 
@@ -381,6 +313,22 @@ static enum kol_status copy_tables(struct online_build_state *state, struct kol_
             FAILPOINT("online.lists.table");
         }
         buf_free(&sql);
+    }
+    return status;
+}
+
+/* The tables whose texts are ids, nearly all of them different: to try every way of packing them
+ * would only find the same one. */
+static enum kol_status make_rest(struct online_build_state *state, struct kol_error *err)
+{
+    struct engine_session *session = state->input->session;
+    enum kol_status status = engine_exec(session, "SET force_compression = 'fsst'", err);
+    if (status == KOL_OK) {
+        status = online_build_ranked(state, err);
+        status = status == KOL_OK ? copy_tables(state, err) : status;
+        enum kol_status ended =
+            engine_exec(session, "SET force_compression = 'auto'", status == KOL_OK ? err : NULL);
+        status = status == KOL_OK ? ended : status;
     }
     return status;
 }
@@ -430,8 +378,7 @@ enum kol_status online_build_lists(struct online_build_state *state, struct kol_
     for (int kind = 0; kind < ONLINE_KINDS && status == KOL_OK; kind++) {
         status = make_kind(state, (enum online_kind)kind, err);
     }
-    status = status == KOL_OK ? make_ranked(state, err) : status;
-    status = status == KOL_OK ? copy_tables(state, err) : status;
+    status = status == KOL_OK ? make_rest(state, err) : status;
     status = status == KOL_OK ? count_rows(state, err) : status;
     FAILPOINT("online.lists");
     return status;

@@ -1,6 +1,6 @@
 /*
- * build_records.c: records.mdb: the rows of copy.kols and copy.content, packed, in the order of
- * their keys, so that LMDB fills one page after the other and never splits one.
+ * build_records.c: records.mdb: the rows of KOLs and of content, packed, in the order of their
+ * keys, so that LMDB fills one page after the other and never splits one.
  */
 #include <stdlib.h>
 
@@ -96,18 +96,6 @@ static enum kol_status write_row(struct writer *writer, const struct engine_resu
     return status;
 }
 
-static void put_select(struct buf *sql, const struct online_layout *layout, enum online_kind kind)
-{
-    for (size_t i = 0; i < layout->count; i++) {
-        buf_puts(sql, i ? ", " : "SELECT ");
-        engine_quote_name(sql, str_of(layout->columns[i].name));
-    }
-    buf_printf(sql, " FROM copy.%s", online_list_tables[kind]);
-    if (kind != ONLINE_KOL) { /* the KOLs lie in the order of their keys, and come as they lie */
-        buf_printf(sql, " ORDER BY %s, platform", online_id_columns[kind]);
-    }
-}
-
 static enum kol_status write_rows(struct writer *writer, struct engine_result *result,
                                   struct kol_error *err)
 {
@@ -140,7 +128,8 @@ static enum kol_status write_kind(struct online_build_state *state, struct onlin
     struct writer writer = {.state = state, .kind = kind, .env = env};
     struct engine_result *result = NULL;
     struct buf sql = {0};
-    put_select(&sql, &state->meta.layouts[kind], kind);
+    buf_printf(&sql, "SELECT * FROM (%s) ORDER BY %s, platform", state->rows[kind].ptr,
+               online_id_columns[kind]);
     online_say(state, online_kind_names[kind], 0, 0);
     enum kol_status status = engine_query(state->input->session, sql.ptr, &result, err);
     if (status == KOL_OK) {

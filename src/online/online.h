@@ -170,16 +170,20 @@ int64_t online_texts(const struct online_record *record, int column, struct str 
 /*
  * A session on lists.duckdb, opened read-only; close it with engine_session_close() before the
  * copy. Tables:
- *   kols       the columns of ONLINE_KOL with name_folded and id_folded, by kol_id and platform
+ *   kols       the columns of ONLINE_KOL but for long texts (RECORD_ONLY in sources.def), with
+ *              name_folded and id_folded, in no order
  *   kols_by_followers, _engagement, _trust, _trending, _success, _composite
- *              a row for each KOL, highest first: position, platform, kol_id, the metric, verified,
- *              tier, category, lang, followers_count, trust_score; kols_by_followers also
- *              name_folded and id_folded, for searches by popularity
- *   content    the columns of ONLINE_CONTENT with title_folded, by platform and kol_id, newest
- * first kol_daily, kol_hourly_engagement, content_totals, kol_rankings, content_trending,
+ *              a row for each KOL, highest first: platform, kol_id, the metric, verified, tier,
+ *              category, lang, followers_count, trust_score; kols_by_followers also name_folded and
+ *              id_folded, for searches by popularity
+ *   content    the columns of ONLINE_CONTENT but for long texts, with title_folded, by kol_id and
+ *              platform, newest first
+ *   kol_daily, kol_hourly_engagement, content_totals, kol_rankings, content_trending,
  *   platform_metrics, agg_platform_kpi: as in the lake, where the run has them
- * A top list is SELECT platform, kol_id FROM kols_by_... WHERE filters LIMIT n, without ORDER BY:
- * rows come in the order in which they lie; the next page begins at position > the last one seen.
+ * A top list is SELECT platform::VARCHAR, kol_id, rowid FROM kols_by_... WHERE filters LIMIT n,
+ * without ORDER BY: rows come in the order in which they lie; the next page begins at rowid > the
+ * last one seen. There platform, tier, category and lang are of an ENUM type: compared with any
+ * text, read by a cast, which engine_text() insists on.
  * The rows themselves are then taken by online_get_many(). What is searched for goes through
  * fold_put() (base/fold.h) first. Lists are short: one thread (options.threads = 1) is fastest.
  */

@@ -12,7 +12,7 @@
 #include "online/online.h"
 #include "online/record.h"
 
-enum { ONLINE_FORMAT = 1 }; /* of a copy; another one is not read, but built again */
+enum { ONLINE_FORMAT = 2 }; /* of a copy; another one is not read, but built again */
 
 extern const char *const online_kind_names[ONLINE_KINDS]; /* tables of records.mdb, of meta.json */
 

@@ -12,7 +12,7 @@ import pytest
 
 from support import Kol, environment, wait_until
 
-SMALL = ("--kols", "200", "--days", "4", "--seed", "11")
+SMALL = ("--kols", "200", "--days", "2", "--seed", "11")
 
 # column of a record -> how it is called in its table, where that differs
 RENAMED = {
@@ -181,27 +181,17 @@ def test_lists_hold_the_rows_of_the_lake_and_of_the_records(lake):
             "kols_by_engagement": "avg_engagement_rate",
             "kols_by_trust": "trust_score",
         }.items():
-            ranked = lists.sql(f"SELECT position, platform, kol_id, {metric} FROM {table}").fetchall()
+            ranked = lists.sql(f"SELECT rowid, platform, kol_id, {metric} FROM {table}").fetchall()
             expected = lists.sql(
                 f"SELECT platform, kol_id, {metric} FROM kols "
                 f"ORDER BY {metric} DESC NULLS LAST, platform, kol_id"
             ).fetchall()
-            assert ranked == [(at, *row) for at, row in enumerate(expected, 1)], table
+            assert ranked == [(at, *row) for at, row in enumerate(expected)], table
         days = lists.sql("SELECT platform, kol_id, day, followers_count FROM kol_daily").fetchall()
     expected = select(lake, "SELECT platform, kol_id, day, followers_count FROM silver.kol_daily")
     assert sorted((p, k, d.isoformat(), f) for p, k, d, f in days) == sorted(
         (row["platform"], row["kol_id"], row["day"], row["followers_count"]) for row in expected
     )
-
-
-def test_names_are_found_without_case_and_accents(kol):
-    kol("import", "events", "-", stdin=b'{"event_id":"1","event_time":"2025-01-01T00:00:00Z",'
-        b'"event_type":"profile","platform":"tiktok","username":"x",'
-        b'"nickname":"\xc4\x90\xe1\xba\xb7ng Nguy\xe1\xbb\x85n"}\n')  # fmt: skip
-    kol("ingest")
-    kol("etl")
-    with duckdb.connect(str(current(kol) / "lists.duckdb"), read_only=True) as lists:
-        assert lists.sql("SELECT name_folded FROM kols").fetchall() == [("dang nguyen",)]
 
 
 def test_etl_ends_with_a_copy_and_builds_none_where_nothing_changed(kol):
@@ -216,11 +206,15 @@ def test_etl_ends_with_a_copy_and_builds_none_where_nothing_changed(kol):
     assert not report["built"] and report["number"] == 1
     assert build(kol, "--force")["number"] == 2
     kol("import", "events", "-", stdin='{"event_id":"n","event_time":"2025-06-29T00:00:00Z",'
-        '"event_type":"profile","platform":"tiktok","username":"newcomer"}\n')  # fmt: skip
+        '"event_type":"profile","platform":"tiktok","username":"newcomer",'
+        '"nickname":"Đặng Nguyễn"}\n')  # fmt: skip
     kol("ingest")
     kol("etl")
     assert info(kol)[0] == 3
     assert kol("online", "get", "newcomer", "--format", "json").json()[0]["platform"] == "tiktok"
+    with duckdb.connect(str(current(kol) / "lists.duckdb"), read_only=True) as lists:
+        found = lists.sql("SELECT kol_id FROM kols WHERE name_folded = 'dang nguyen'").fetchall()
+    assert found == [("newcomer",)]
 
 
 def test_removing_the_folder_loses_nothing(lake):
@@ -280,13 +274,15 @@ def hold_lease(folder):
     return process
 
 
-def test_readers_never_see_two_snapshots_while_copies_are_swapped(kol):
+@pytest.mark.parametrize("turns", [2, pytest.param(8, marks=pytest.mark.long)])
+def test_readers_never_see_two_snapshots_while_copies_are_swapped(kol, turns):
     """The tables grow by KOLs whose every count is the number of the round."""
-    kol("demo", *SMALL)
-    kol("ingest")
+    if turns > 2:
+        kol("demo", *SMALL)
+        kol("ingest")
     seen = set()
     keys = [f"round{i}" for i in range(40)]
-    for turn in range(1, 5):
+    for turn in range(1, turns + 1):
         events = "".join(
             json.dumps(
                 {
@@ -309,7 +305,7 @@ def test_readers_never_see_two_snapshots_while_copies_are_swapped(kol):
             seen |= look(kol, keys)
         assert builder.wait().status == 0
         seen |= look(kol, keys)
-    assert {1, 4} <= seen
+    assert {1, turns} <= seen
 
 
 def look(kol, keys):
@@ -333,14 +329,15 @@ POINTS = (
     "online.swap",
     "online.swapped",
 )
+QUICK_POINTS = ("online.records.commit", "online.swap", "online.swapped")
 
 
-def test_a_build_that_is_killed_leaves_a_whole_copy_and_the_next_one_cleans_up(kol_fail):
-    kol = kol_fail
-    make_lake(kol)
-    build(kol)
+@pytest.mark.parametrize("points", [QUICK_POINTS, pytest.param(POINTS, marks=pytest.mark.long)])
+def test_a_build_that_is_killed_leaves_a_whole_copy_and_the_next_one_cleans_up(lake, kol_fail, points):
+    kol = Kol(kol_fail.binary, lake.data)
+    build(kol, "--force")
     first = hash_of_rows(kol, "kols")
-    for point in POINTS:
+    for point in points:
         number = info(kol)[0]
         kol("online", "build", "--force", status=-signal.SIGKILL, env={"KOL_TEST_FAILPOINT": point})
         after = info(kol)[0]
@@ -355,11 +352,12 @@ def test_a_build_that_is_killed_leaves_a_whole_copy_and_the_next_one_cleans_up(k
     assert {name for name in seen.read_text().split() if name.startswith("online.")} == set(POINTS)
 
 
-def test_a_build_that_is_killed_at_any_time_leaves_a_whole_copy(lake):
+@pytest.mark.parametrize("times", [2, pytest.param(20, marks=pytest.mark.long)])
+def test_a_build_that_is_killed_at_any_time_leaves_a_whole_copy(lake, times):
     build(lake)
     first = hash_of_rows(lake, "kols"), hash_of_rows(lake, "content")
     source = random.Random(5)
-    for _ in range(8):
+    for _ in range(times):
         builder = lake.start("online", "build", "--force")
         wait_until(lambda: list((lake.data / "online").glob("*.tmp")) or builder.process.poll() is not None,
                    "the build to begin")  # fmt: skip
@@ -375,7 +373,7 @@ def test_a_build_that_is_killed_at_any_time_leaves_a_whole_copy(lake):
 
 def test_two_builders_at_once(lake):
     before = build(lake, "--force")["number"]
-    builders = [lake.start("online", "build", "--force") for _ in range(3)]
+    builders = [lake.start("online", "build", "--force") for _ in range(2)]
     done = [builder.wait() for builder in builders]
     assert any(result.status == 0 for result in done)
     for result in done:
@@ -386,7 +384,7 @@ def test_two_builders_at_once(lake):
 def test_files_that_cannot_grow_leave_the_copy_in_use(lake):
     """A limit of the size of files: the write fails in the middle, as on a full disk."""
     number = build(lake, "--force")["number"]
-    for limit in (16 << 10, 512 << 10, 2 << 20):
+    for limit in (16 << 10, 512 << 10):
         failed = subprocess.run(
             [
                 *("sh", "-c", f"trap '' XFSZ; exec prlimit --fsize={limit} \"$@\"", "sh"),

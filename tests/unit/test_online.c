@@ -251,11 +251,11 @@ static void test_lists_have_the_same_rows_folded_and_sorted(void **state)
     struct online_copy *copy = open_copy(0);
     assert_ok(online_lists(copy, &session, &err));
     assert_ok(engine_get_text(session,
-                              "SELECT string_agg(position || platform || ':' || kol_id, ' ' "
+                              "SELECT string_agg(rowid || platform || ':' || kol_id, ' ' "
                               "ORDER BY rowid) FROM kols_by_followers",
                               &text, &err));
-    assert_string_equal(text.ptr, "1youtube:anna 2tiktok:anna 3tiktok:ann 4twitter:anna "
-                                  "5youtube:channel");
+    assert_string_equal(text.ptr, "0youtube:anna 1tiktok:anna 2tiktok:ann 3twitter:anna "
+                                  "4youtube:channel");
     buf_clear(&text);
     assert_ok(engine_get_text(session,
                               "SELECT string_agg(platform, ' ' ORDER BY rowid) FROM "
