@@ -69,6 +69,16 @@ bool engine_is_odd_(duckdb_logical_type type);
  * names and types. */
 void engine_schema_mark_(const struct ice_schema *schema, struct buf *out);
 
+/* A path as a text constant that read_parquet() and its like take for one file, whatever its
+ * letters: they see patterns in it. */
+void engine_quote_path_(struct buf *out, struct str path);
+/* The same, not quoted. */
+void engine_put_path_(struct buf *out, struct str path);
+
+/* The SELECT over one file without field ids, whose columns the schema's name mapping tells. A file
+ * that cannot be read so ends the SELECT with a message that names it. */
+void engine_scan_mapped_(const struct ice_schema *schema, const char *path, struct buf *out);
+
 bool engine_cell_valid_(duckdb_vector vector, size_t row);
 struct str engine_cell_text_(const duckdb_string_t *cell);
 

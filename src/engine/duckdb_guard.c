@@ -227,6 +227,10 @@ enum kol_status engine_lock(struct engine *engine, const struct ice_data_file *f
     for (size_t i = 0; i < count; i++) {
         buf_puts(&sql, i ? ", " : "");
         engine_quote_text(&sql, str_of(files[i].path));
+        if (strpbrk(files[i].path, "*?[")) { /* asked for as a pattern, opened by its name */
+            buf_puts(&sql, ", ");
+            engine_quote_path_(&sql, str_of(files[i].path));
+        }
     }
     buf_puts(&sql, "]; SET GLOBAL enable_external_access = false; "
                    "SET GLOBAL lock_configuration = true");

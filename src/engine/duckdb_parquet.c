@@ -314,7 +314,7 @@ static enum kol_status split_file(struct writing *writing, const struct ice_data
         struct buf sql = {0};
         struct ice_data_file piece;
         buf_puts(&sql, "SELECT * EXCLUDE (file_row_number) FROM read_parquet(");
-        engine_quote_text(&sql, str_of(large->path));
+        engine_quote_path_(&sql, str_of(large->path));
         buf_printf(&sql,
                    ", hive_partitioning = false, file_row_number = true) "
                    "WHERE file_row_number BETWEEN %lld AND %lld",

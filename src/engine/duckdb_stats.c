@@ -387,7 +387,7 @@ static void put_reals(const struct ice_schema *schema, const char *path, struct 
     }
     if (sql->len) {
         buf_puts(sql, " FROM read_parquet(");
-        engine_quote_text(sql, str_of(path));
+        engine_quote_path_(sql, str_of(path));
         buf_puts(sql, ", hive_partitioning = false)");
     }
 }
@@ -450,7 +450,7 @@ static enum kol_status look_at_groups(struct engine_session *session, struct are
     buf_puts(&sql,
              "SELECT CAST(min(least(data_page_offset, coalesce(nullif(dictionary_page_offset, "
              "0), data_page_offset))) AS BIGINT) AS start FROM parquet_metadata(");
-    engine_quote_text(&sql, str_of(file->path));
+    engine_quote_path_(&sql, str_of(file->path));
     buf_puts(&sql, ") GROUP BY row_group_id ORDER BY start");
     enum kol_status status = engine_query(session, sql.ptr, &result, err);
     while (status == KOL_OK && (status = engine_next(result, &rows, err)) == KOL_OK && rows) {

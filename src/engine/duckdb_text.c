@@ -1,4 +1,6 @@
 /* duckdb_text.c: pieces of SQL in DuckDB's dialect: types and quoted words. */
+#include <string.h>
+
 #include "engine/duckdb_engine.h"
 
 static void quote(struct buf *out, struct str text, char mark)
@@ -21,6 +23,28 @@ void engine_quote_name(struct buf *out, struct str name)
 void engine_quote_text(struct buf *out, struct str text)
 {
     quote(out, text, '\'');
+}
+
+void engine_put_path_(struct buf *out, struct str path)
+{
+    for (size_t i = 0; i < path.len; i++) {
+        if (path.ptr[i] == '\\' && i + 1 < path.len) { /* DuckDB takes the next one as it is */
+            buf_putc(out, path.ptr[i++]);
+            buf_putc(out, path.ptr[i]);
+        } else if (memchr("*?[", path.ptr[i], 3)) {
+            buf_printf(out, "[%c]", path.ptr[i]);
+        } else {
+            buf_putc(out, path.ptr[i]);
+        }
+    }
+}
+
+void engine_quote_path_(struct buf *out, struct str path)
+{
+    struct buf literal = {0};
+    engine_put_path_(&literal, path);
+    engine_quote_text(out, buf_str(&literal));
+    buf_free(&literal);
 }
 
 static void put_struct_type(const struct ice_field *field, struct buf *out)
