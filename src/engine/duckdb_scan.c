@@ -5,7 +5,8 @@
  * also one of another writer or from before a column was added or renamed. But then it guesses no
  * rows for the table, which spoils its order of joins, and reads a single file with one thread. So
  * a file that the engine has written under just this schema, as a mark in its footer says, is read
- * by its column names.
+ * by its column names. And a file of a writer without Iceberg, which has no field ids at all, is
+ * read as the table's name mapping says (duckdb_mapped.c).
  */
 #include <fcntl.h>
 #include <stdlib.h>
@@ -16,6 +17,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "engine/duckdb_engine.h"
+#include "engine/duckdb_footer.h"
 
 enum { FOOTER_TAIL = 4096 }; /* key and value stand behind the row groups, near the end */
 
@@ -78,15 +80,18 @@ static bool has_mark(const char *path, struct str mark)
 
 /* ---- the SELECT ---- */
 
-/* Those files of `files` whose `marked` is `which`, as a list; false where there are none. */
-static bool put_files(const struct ice_data_file *files, const bool *marked, size_t count,
-                      bool which, struct buf *out)
+/* How a file's columns are found. */
+enum finding { BY_NAME, BY_ID, BY_MAPPING };
+
+/* Those files of `files` whose `ways` is `way`, as a list; false where there are none. */
+static bool put_files(const struct ice_data_file *files, const enum finding *ways, size_t count,
+                      enum finding way, struct buf *out)
 {
     bool any = false;
     for (size_t i = 0; i < count; i++) {
-        if (marked[i] == which) {
+        if (ways[i] == way) {
             buf_puts(out, any ? ", " : "[");
-            engine_quote_text(out, str_of(files[i].path));
+            engine_quote_path_(out, str_of(files[i].path));
             any = true;
         }
     }
@@ -123,6 +128,20 @@ static void scan_by_id(const struct ice_schema *schema, struct str list, struct 
     buf_puts(out, "})");
 }
 
+static enum finding way_of(const char *path, struct str mark)
+{
+    const char **names;
+    size_t count;
+    struct arena arena;
+    if (has_mark(path, mark)) {
+        return BY_NAME;
+    }
+    arena_init(&arena, 0);
+    bool plain = footer_plain_columns(path, &arena, &names, &count);
+    arena_free(&arena);
+    return plain ? BY_MAPPING : BY_ID;
+}
+
 void engine_scan_sql(const struct ice_schema *schema, const struct ice_data_file *files,
                      size_t count, struct buf *out)
 {
@@ -131,20 +150,28 @@ void engine_scan_sql(const struct ice_schema *schema, const struct ice_data_file
         return;
     }
     struct buf mark = {0}, ours = {0}, others = {0};
-    bool *marked = mem_alloc(count);
+    enum finding *ways = mem_alloc(count * sizeof *ways);
     engine_schema_mark_(schema, &mark);
     for (size_t i = 0; i < count; i++) {
-        marked[i] = has_mark(files[i].path, buf_str(&mark));
+        ways[i] = way_of(files[i].path, buf_str(&mark));
     }
-    bool named = put_files(files, marked, count, true, &ours);
-    if (named) {
+    bool any = put_files(files, ways, count, BY_NAME, &ours);
+    if (any) {
         scan_by_name(schema, buf_str(&ours), out);
     }
-    if (put_files(files, marked, count, false, &others)) {
-        buf_puts(out, named ? " UNION ALL " : "");
+    if (put_files(files, ways, count, BY_ID, &others)) {
+        buf_puts(out, any ? " UNION ALL " : "");
         scan_by_id(schema, buf_str(&others), out);
+        any = true;
     }
-    free(marked);
+    for (size_t i = 0; i < count; i++) {
+        if (ways[i] == BY_MAPPING) {
+            buf_puts(out, any ? " UNION ALL " : "");
+            engine_scan_mapped_(schema, files[i].path, out);
+            any = true;
+        }
+    }
+    free(ways);
     buf_free(&mark);
     buf_free(&ours);
     buf_free(&others);

@@ -124,6 +124,14 @@ const struct ice_schema *ice_schema_by_id(const struct ice_metadata *metadata, i
     return NULL;
 }
 
+void ice_metadata_map_names(struct ice_metadata *metadata)
+{
+    const char *mapping = ice_property(metadata, "schema.name-mapping.default");
+    for (size_t i = 0; i < metadata->schema_count; i++) {
+        metadata->schemas[i].name_mapping = mapping;
+    }
+}
+
 const struct ice_schema *ice_current_schema(const struct ice_metadata *metadata)
 {
     return ice_schema_by_id(metadata, metadata->current_schema_id);

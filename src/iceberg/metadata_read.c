@@ -404,6 +404,7 @@ static void read_all(struct json_reader *reader, const json_t *root, struct ice_
         m->metadata_log = read_log(reader, root, "metadata-log", true, &m->metadata_log_count);
         m->statistics = read_kept(reader, root, "statistics");
         m->partition_statistics = read_kept(reader, root, "partition-statistics");
+        ice_metadata_map_names(m);
     }
 }
 

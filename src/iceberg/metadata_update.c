@@ -511,6 +511,7 @@ enum kol_status ice_update_apply(const struct ice_metadata *base, const struct i
     for (size_t i = 0; i < count && status == KOL_OK; i++) {
         status = apply(&making, &updates[i]);
     }
+    ice_metadata_map_names(next);
     if (status != KOL_OK) {
         ice_metadata_free(&next);
     }

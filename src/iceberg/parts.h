@@ -81,6 +81,8 @@ struct ice_metadata *ice_metadata_new(void);
 struct ice_metadata *ice_metadata_share(const struct ice_metadata *metadata);
 /* The version as a copy of its own, to be changed by its maker before anybody else sees it. */
 struct ice_metadata *ice_metadata_copy(const struct ice_metadata *metadata);
+/* Sets the name mapping of all schemas from the table's property. */
+void ice_metadata_map_names(struct ice_metadata *metadata);
 void ice_metadata_set_property(struct ice_metadata *metadata, const char *key, const char *value);
 
 /* ---- names ---- */

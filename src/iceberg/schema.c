@@ -217,6 +217,7 @@ struct ice_schema ice_schema_copy(struct arena *arena, const struct ice_schema *
     copy.fields = copy_fields(arena, schema->fields, schema->count);
     copy.identifiers = ice_copy(arena, schema->identifiers,
                                 schema->identifier_count * sizeof *schema->identifiers);
+    copy.name_mapping = ice_copy_text(arena, schema->name_mapping);
     return copy;
 }
 

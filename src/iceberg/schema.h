@@ -53,6 +53,10 @@ struct ice_schema {
     size_t count;
     int32_t *identifiers; /* ids of the columns that tell rows apart, as the table declares them */
     size_t identifier_count;
+    /* What data files without field ids call the columns: JSON, the table's property
+     * schema.name-mapping.default; NULL where it has none. No part of the schema as it is written.
+     */
+    const char *name_mapping;
 };
 
 enum ice_transform {

@@ -1,0 +1,125 @@
+"""`kol sql` over what others made of a lake: files without field ids, folders with the letters of a
+pattern, names that the engine cannot tell apart."""
+
+import shutil
+
+import pytest
+
+from engines import catalog_of
+from support import Kol
+
+
+def make_lake(kol_bin, data):
+    (data / "lake").mkdir(parents=True)
+    return Kol(kol_bin, data)
+
+
+@pytest.fixture
+def own(kol_bin, data):
+    """An empty lake of the test's own: the runner and PyIceberg's catalog."""
+    runner = make_lake(kol_bin, data)
+    with catalog_of(data) as catalog:
+        catalog.create_namespace("mine")
+        yield runner, catalog
+    runner.close()
+
+
+def ask(kol, sql, *flags, **more):
+    return kol("sql", sql, "--format", "json", *flags, **more)
+
+
+def people():
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import LongType, NestedField, StringType
+
+    return Schema(NestedField(1, "n", LongType()), NestedField(2, "name", StringType()))
+
+
+def plain_file(path, **columns):
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    pq.write_table(pa.table(columns), path)
+    return f"file://{path}"
+
+
+# ---- files without field ids ----
+
+
+def test_files_without_field_ids_are_read_by_the_name_mapping(own, tmp_path):
+    import pyarrow as pa
+
+    kol, lake = own
+    table = lake.create_table("mine.people", people())
+    files = [
+        plain_file(tmp_path / "a.parquet", n=[1, 2], name=["one", "two"]),
+        plain_file(tmp_path / "b.parquet", name=["three"], n=pa.array([3], pa.int64())),
+    ]
+    table.add_files(files)
+    table = lake.load_table("mine.people")
+    table.append(pa.table({"n": [4], "name": ["four"]}))
+    with table.update_schema() as update:  # the mapping learns the new name
+        update.rename_column("name", "label")
+    sql = "SELECT string_agg(label, ' ' ORDER BY n) AS s, sum(n) AS n FROM mine.people"
+    assert ask(kol, sql).json() == [{"s": "one two three four", "n": 10}]
+    assert ask(kol, "SELECT n FROM mine.people WHERE label = 'two'").json() == [{"n": 2}]
+
+
+def test_files_without_field_ids_and_without_a_mapping_are_refused_by_name(own, tmp_path):
+    kol, lake = own
+    table = lake.create_table("mine.people", people())
+    table.add_files([plain_file(tmp_path / "a.parquet", n=[1, 2], name=["one", "two"])])
+    with lake.load_table("mine.people").transaction() as change:
+        change.remove_properties("schema.name-mapping.default")
+    for sql in ("SELECT * FROM mine.people", "SELECT count(*) FROM mine.people"):
+        result = ask(kol, sql, status=1)
+        assert "a.parquet" in result.errors and "schema.name-mapping.default" in result.errors
+        assert result.out == b""
+
+
+def test_nested_columns_without_field_ids(own, tmp_path):
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import ListType, LongType, NestedField, StringType, StructType
+
+    kol, lake = own
+    inner = StructType(
+        NestedField(10, "x", LongType()), NestedField(11, "y", StringType(), required=False)
+    )
+    schema = Schema(
+        NestedField(1, "tags", ListType(20, StringType(), element_required=False)),
+        NestedField(2, "st", inner),
+    )
+    table = lake.create_table("mine.nested", schema)
+    st = [{"y": "why", "x": 7}]
+    table.add_files([plain_file(tmp_path / "a.parquet", st=st, tags=[["a", "b"]])])
+    rows = [{"tags": ["a", "b"], "st": {"x": 7, "y": "why"}}]
+    assert ask(kol, "SELECT * FROM mine.nested").json() == rows
+    with lake.load_table("mine.nested").update_schema() as update:
+        update.rename_column("st.y", "z")
+    assert "fields within a column" in ask(kol, "SELECT * FROM mine.nested", status=1).errors
+
+
+# ---- folders ----
+
+
+PROFILE = (
+    '{"event_id":"%d","event_time":"2025-06-28T10:00:00Z","event_type":"profile",'
+    '"platform":"tiktok","username":"kol %d","followers_count":%d}\n'
+)
+
+
+@pytest.mark.parametrize("name", ["ünï *", "what?", "br[ab]", "back\\slash", "b\\*"])
+def test_a_folder_with_the_letters_of_a_pattern(kol_bin, tmp_path, name):
+    """Beside it are copies that the name as a pattern would find as well."""
+    data = tmp_path / name
+    kol = Kol(kol_bin, data)
+    for n in range(2):
+        kol("log", "produce", "kol.profiles.raw", stdin=(PROFILE % (n, n, n)).encode())
+        kol("ingest")
+    for folder in ("ünï other", "whatx", "bra"):
+        shutil.copytree(data, tmp_path / folder)
+    sql = "SELECT list(followers_count ORDER BY followers_count) AS n FROM bronze.profiles"
+    assert ask(kol, sql).json() == [{"n": [0, 1]}]
+    kol("maintain", "bronze.profiles")
+    assert ask(kol, sql).json() == [{"n": [0, 1]}]
+    kol.close()
