@@ -357,6 +357,23 @@ static bool goes_by_partition(const struct ice_plan *plan, const struct ice_data
     return false;
 }
 
+/* Rows of what is replaced may lie in files that another spec partitions: to keep these would hold
+ * such rows twice. A manifest whose list does not say that it has live files is looked into. */
+static enum kol_status refuse_other_spec(struct ice_plan *plan, const struct ice_manifest *manifest,
+                                         struct kol_error *err)
+{
+    struct carried live = {0};
+    enum kol_status status = carry_live(plan, manifest, &live, err);
+    if (status == KOL_OK && live.count) {
+        status = kol_fail(err, KOL_UNSUPPORTED,
+                          "%s: %s is partitioned otherwise than the table is now, so single "
+                          "partitions cannot be replaced; write the table whole",
+                          plan->base->location, live.entries[0].file.path);
+    }
+    free(live.entries);
+    return status;
+}
+
 static enum kol_status plan_replace(struct ice_plan *plan, const struct ice_manifest *old,
                                     size_t count, struct kol_error *err)
 {
@@ -368,7 +385,7 @@ static enum kol_status plan_replace(struct ice_plan *plan, const struct ice_mani
         }
         status = refuse_deletes(plan, &old[i], err);
         if (status == KOL_OK && old[i].spec_id != spec->spec_id) {
-            plan_keep(plan, &old[i]);
+            status = refuse_other_spec(plan, &old[i], err);
         } else if (status == KOL_OK) {
             status = filter_manifest(plan, &old[i], goes_by_partition, (void *)spec, err);
         }

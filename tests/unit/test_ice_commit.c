@@ -193,6 +193,44 @@ static void test_partitions_are_replaced_one_by_one(void **state)
     arena_free(&arena);
 }
 
+/* The rows of a day may lie in files that another spec partitions, or does not partition at all. */
+static void test_no_partition_is_replaced_beside_files_of_another_spec(void **state)
+{
+    struct lake_folder *lake = *state;
+    struct arena arena;
+    create_events(lake);
+    MUST(append_event(lake, "a", 1));
+    struct ice_metadata *m = load_events(lake), *next = NULL;
+    struct ice_partition_field other = {1, 1001, "id_part", ICE_IDENTITY, 0};
+    struct ice_partition_spec spec = {.fields = &other, .count = 1};
+    struct ice_update updates[] = {{.kind = ICE_ADD_SPEC, .spec = &spec},
+                                   {.kind = ICE_SET_SPEC, .number = -1}};
+    MUST(lake->catalog->ops->commit(lake->catalog, ident, NULL, 0, updates, 2, &next, &err));
+    arena_init(&arena, 0);
+    struct ice_data_file file = event_file(&arena, "file:///x/two.parquet", 1, 5);
+    file.spec_id = next->default_spec_id;
+    struct ice_change change = {.operation = ICE_REPLACE_PARTITIONS,
+                                .files = &file,
+                                .file_count = 1,
+                                .replaced = &file,
+                                .replaced_count = 1};
+    assert_int_equal(ice_commit(lake->catalog, ident, &change, NULL, &err), KOL_UNSUPPORTED);
+    assert_non_null(strstr(err.message, "a.parquet"));
+    assert_files(lake, "a");
+    change = (struct ice_change){.operation = ICE_OVERWRITE, .files = &file, .file_count = 1};
+    MUST(ice_commit(lake->catalog, ident, &change, NULL, &err));
+    change = (struct ice_change){.operation = ICE_REPLACE_PARTITIONS,
+                                 .files = &file,
+                                 .file_count = 1,
+                                 .replaced = &file,
+                                 .replaced_count = 1};
+    MUST(ice_commit(lake->catalog, ident, &change, NULL, &err)); /* all is of one spec again */
+    assert_files(lake, "two");
+    arena_free(&arena);
+    ice_metadata_free(&m);
+    ice_metadata_free(&next);
+}
+
 static enum kol_status note_check(const struct ice_metadata *current, struct ice_change *change,
                                   void *user, struct kol_error *why)
 {
@@ -354,6 +392,7 @@ int main(void)
         TEST(test_an_overwrite_leaves_its_files_and_no_others),
         TEST(test_a_rewrite_swaps_exactly_its_files),
         TEST(test_partitions_are_replaced_one_by_one),
+        TEST(test_no_partition_is_replaced_beside_files_of_another_spec),
         TEST(test_properties_travel_with_the_commit_and_check_sees_them),
         TEST(test_manifests_merge_and_the_files_stay),
         TEST(test_two_threads_commit_and_all_is_there),
