@@ -57,6 +57,7 @@ enum kol_status cmd_maintain(const struct invocation *call, struct kol_error *er
         .expire_age_us = flag_int(call, "expire-after"),
         .keep = (int)flag_int(call, "keep"),
         .orphan_age_us = flag_int(call, "orphan-age"),
+        .no_writers = flag_bool(call, "no-writers"),
         .on_table = show_table,
         .user = rows,
     };

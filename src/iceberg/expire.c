@@ -12,8 +12,7 @@
 #include "base/failpoint.h"
 #include "base/logger.h"
 #include "base/mem.h"
-#include "iceberg/parts.h"
-#include "iceberg/table.h"
+#include "iceberg/plan.h"
 
 enum { DEFAULT_MAX_AGE_MS = 5 * 24 * 3600 * 1000 };
 
@@ -332,12 +331,48 @@ enum kol_status ice_expire(struct catalog *catalog, struct ice_ident ident, int6
 
 /* ---- manifests ---- */
 
+/* How many manifests would hold the live files of one spec of manifests[from..]. Where a list does
+ * not say how many files there are, the one manifest counts for itself. */
+static size_t regrouped_count(const struct ice_manifest *manifests, size_t count, size_t from)
+{
+    int64_t files = 0;
+    size_t unknown = 0;
+    for (size_t i = from; i < count; i++) {
+        const struct ice_manifest *manifest = &manifests[i];
+        if (manifest->spec_id != manifests[from].spec_id || manifest->deletes) {
+            continue;
+        }
+        if (manifest->added_files < 0 || manifest->existing_files < 0) {
+            unknown++;
+        } else {
+            files += manifest->added_files + manifest->existing_files;
+        }
+    }
+    return (size_t)((files + ICE_PLAN_ENTRIES - 1) / ICE_PLAN_ENTRIES) + unknown;
+}
+
+/* The manifests that a regrouping would write anew; 0 where as many would take their place. */
+static size_t count_regroupable(const struct ice_manifest *manifests, size_t count)
+{
+    size_t live = 0, after = 0;
+    for (size_t i = 0; i < count; i++) {
+        bool first = !manifests[i].deletes;
+        for (size_t k = 0; k < i && first; k++) {
+            first = manifests[k].deletes || manifests[k].spec_id != manifests[i].spec_id;
+        }
+        after += first ? regrouped_count(manifests, count, i) : 0;
+        live += !manifests[i].deletes && ice_manifest_may_be_live(&manifests[i]);
+    }
+    return after < live ? live : 0;
+}
+
 enum kol_status ice_rewrite_manifests(struct catalog *catalog, struct ice_ident ident, bool dry_run,
-                                      struct ice_upkeep *done, struct kol_error *err)
+                                      ice_check_fn *check, void *user, struct ice_upkeep *done,
+                                      struct kol_error *err)
 {
     struct ice_metadata *metadata;
     struct ice_manifest *manifests;
-    size_t count = 0, live = 0;
+    size_t count = 0;
     struct arena arena;
     enum kol_status status = catalog->ops->load(catalog, ident, &metadata, err);
     if (status != KOL_OK) {
@@ -348,12 +383,10 @@ enum kol_status ice_rewrite_manifests(struct catalog *catalog, struct ice_ident 
     if (snapshot) {
         status = ice_read_list(catalog->storage, snapshot, &arena, &manifests, &count, err);
     }
-    for (size_t i = 0; i < count && status == KOL_OK; i++) {
-        live += !manifests[i].deletes && ice_manifest_may_be_live(&manifests[i]);
-    }
-    if (status == KOL_OK && live > 1) {
-        struct ice_change change = {.operation = ICE_REGROUP};
-        done->manifests += (int64_t)live;
+    size_t old = status == KOL_OK ? count_regroupable(manifests, count) : 0;
+    if (old) {
+        struct ice_change change = {.operation = ICE_REGROUP, .check = check, .user = user};
+        done->manifests += (int64_t)old;
         status = dry_run ? KOL_OK : ice_commit(catalog, ident, &change, NULL, err);
     }
     arena_free(&arena);

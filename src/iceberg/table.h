@@ -64,10 +64,16 @@ enum ice_operation {
     ICE_OVERWRITE, /* the table holds these files and no others; `removed` is ignored */
     ICE_REWRITE,   /* `removed` gives way to `files`: the same rows in other files (compaction);
                       KOL_CONFLICT where one of `removed` is not there any more */
-    ICE_REPLACE_PARTITIONS, /* files whose partition equals `replaced` give way to `files` */
+    ICE_REPLACE_PARTITIONS, /* files whose partition equals `replaced` give way to `files`;
+                               KOL_UNSUPPORTED where a live file has another spec than the default:
+                               its rows may belong to what is replaced */
     ICE_NO_DATA,            /* properties and expiry alone: no snapshot is made */
     ICE_REGROUP,            /* the same files, in manifests ordered by partition */
 };
+
+struct ice_change;
+typedef enum kol_status ice_check_fn(const struct ice_metadata *current, struct ice_change *change,
+                                     void *user, struct kol_error *err);
 
 struct ice_change {
     enum ice_operation operation;
@@ -76,7 +82,7 @@ struct ice_change {
     const char *const *removed; /* paths, for ICE_REWRITE */
     size_t removed_count;
     const struct ice_data_file *replaced; /* for ICE_REPLACE_PARTITIONS: only spec_id and partition
-                                             count; rows of specs other than the default are kept */
+                                             count */
     size_t replaced_count;
     const struct ice_pair *set;     /* table properties set by the same commit, as they are now; */
     size_t set_count;               /* check() may point these elsewhere before each attempt */
@@ -86,8 +92,7 @@ struct ice_change {
                               be this one, or KOL_CONFLICT */
     /* Called with the version that the next attempt builds on, before each attempt; what it returns
      * other than KOL_OK ends the commit with that status. May be NULL. */
-    enum kol_status (*check)(const struct ice_metadata *current, struct ice_change *change,
-                             void *user, struct kol_error *err);
+    ice_check_fn *check;
     void *user;
     int keep_snapshots; /* newest ones kept by the inline expiry; 0 takes ICE_KEEP_SNAPSHOTS */
 };
@@ -135,9 +140,11 @@ enum kol_status ice_expire(struct catalog *catalog, struct ice_ident ident, int6
                            int keep, bool dry_run, struct ice_upkeep *done,
                            struct kol_error *err) KOL_CHECKED;
 
-/* Writes the live entries of all manifests anew, grouped by partition. */
+/* Writes the live entries of all manifests anew, grouped by partition, where that leaves fewer
+ * manifests. `check` (or NULL) may add to the summary of the new snapshot, as in a change. */
 enum kol_status ice_rewrite_manifests(struct catalog *catalog, struct ice_ident ident, bool dry_run,
-                                      struct ice_upkeep *done, struct kol_error *err) KOL_CHECKED;
+                                      ice_check_fn *check, void *user, struct ice_upkeep *done,
+                                      struct kol_error *err) KOL_CHECKED;
 
 /* Removes files under the table's location that no snapshot and no metadata log entry reaches and
  * that were modified before `before_us`. */

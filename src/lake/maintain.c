@@ -12,6 +12,7 @@
 #include "base/mem.h"
 #include "base/signals.h"
 #include "lake/etl_run.h"
+#include "lake/write.h"
 
 struct upkeep {
     const struct maintain_options *options;
@@ -19,7 +20,51 @@ struct upkeep {
     struct engine_session *session;
     struct etl_run_tables last_run;
     struct maintain_report report; /* of the table at hand */
+    size_t failures;               /* tables that could not be kept up */
+    enum kol_status failed;        /* of the first of them */
+    struct kol_error failure;
 };
+
+/* The table at hand. */
+struct target {
+    struct ice_ident ident;
+    const struct lake_table *declared; /* or NULL: somebody else's */
+};
+
+/* ---- what a rewriting snapshot says of itself ---- */
+
+struct carried {
+    char id[32];
+    struct ice_pair pairs[3];
+};
+
+/* Files or manifests change, the rows stay those of the version that the attempt builds on,
+ * whatever was looked at before: what was made from that version is still up to date, and what it
+ * was made from itself holds on. */
+static enum kol_status carry_summary(const struct ice_metadata *current, struct ice_change *change,
+                                     void *user, struct kol_error *err)
+{
+    struct carried *carried = user;
+    const struct ice_snapshot *snapshot = ice_current_snapshot(current);
+    static const char *const keys[] = {ETL_ROWS_OF, ETL_INPUTS, ETL_RUN_ID};
+    (void)err;
+    change->summary = carried->pairs;
+    change->summary_count = 0;
+    if (!snapshot) {
+        return KOL_OK;
+    }
+    snprintf(carried->id, sizeof carried->id, "%lld", (long long)snapshot->id);
+    for (size_t i = 0; i < ARRAY_LEN(keys); i++) {
+        const char *value = ice_summary(snapshot, keys[i]);
+        if (!value && i == 0) {
+            value = carried->id;
+        }
+        if (value) {
+            carried->pairs[change->summary_count++] = (struct ice_pair){keys[i], value};
+        }
+    }
+    return KOL_OK;
+}
 
 /* ---- small files ---- */
 
@@ -95,60 +140,74 @@ static enum kol_status need_engine(struct upkeep *upkeep, struct kol_error *err)
     return status == KOL_OK ? engine_session_open(upkeep->engine, &upkeep->session, err) : status;
 }
 
-/* The rows stay the same, so what was made from this version is still up to date: the new snapshot
- * carries on what the old one said of itself. */
-static size_t carry_summary(const struct lake_pin *pin, char id[32], struct ice_pair pairs[3])
+static int64_t count_rows(const struct ice_data_file *files, size_t count)
 {
-    const struct ice_snapshot *snapshot = ice_snapshot_by_id(pin->metadata, pin->snapshot_id);
-    const char *inputs = ice_summary(snapshot, ETL_INPUTS);
-    const char *run = ice_summary(snapshot, ETL_RUN_ID);
-    const char *rows_of = ice_summary(snapshot, ETL_ROWS_OF);
-    size_t count = 0;
-    snprintf(id, 32, "%lld", (long long)pin->snapshot_id);
-    pairs[count++] = (struct ice_pair){ETL_ROWS_OF, rows_of ? rows_of : id};
-    if (inputs) {
-        pairs[count++] = (struct ice_pair){ETL_INPUTS, inputs};
+    int64_t rows = 0;
+    for (size_t i = 0; i < count; i++) {
+        rows += files[i].rows;
     }
-    if (run) {
-        pairs[count++] = (struct ice_pair){ETL_RUN_ID, run};
+    return rows;
+}
+
+/* Files that give way are gone for good one day: their rows are counted before. */
+static enum kol_status check_rows(const struct lake_table *table, const struct group *group,
+                                  const struct ice_data_file *files, size_t count,
+                                  struct kol_error *err)
+{
+    const int64_t before = count_rows(group->files, group->count), after = count_rows(files, count);
+    return before == after
+               ? KOL_OK
+               : kol_fail(err, KOL_CORRUPT,
+                          "%s.%s: not compacted, because %zu files are listed with %lld rows and "
+                          "%lld were read from them: one of %s and the others was changed or lost",
+                          table->name_space, table->name, group->count, (long long)before,
+                          (long long)after, group->files[0].path);
+}
+
+/* `files`, of which none stays where the commit does not take them. */
+static enum kol_status commit_group(struct upkeep *upkeep, const struct lake_table *table,
+                                    const struct group *group, const struct ice_data_file *files,
+                                    size_t count, struct kol_error *err)
+{
+    struct carried carried;
+    struct ice_ident ident = {table->name_space, table->name};
+    const char **removed = mem_alloc(group->count * sizeof *removed);
+    for (size_t i = 0; i < group->count; i++) {
+        removed[i] = group->files[i].path;
     }
-    return count;
+    struct ice_change change = {.operation = ICE_REWRITE,
+                                .files = files,
+                                .file_count = count,
+                                .removed = removed,
+                                .removed_count = group->count,
+                                .check = carry_summary,
+                                .user = &carried};
+    enum kol_status status = check_rows(table, group, files, count, err);
+    if (status == KOL_OK) {
+        status = ice_commit(upkeep->options->lake->catalog, ident, &change, NULL, err);
+    }
+    if (status != KOL_OK && status != KOL_UNKNOWN) {
+        lake_remove_files(upkeep->options->lake, files, count);
+    }
+    free(removed);
+    return status;
 }
 
 static enum kol_status compact_group(struct upkeep *upkeep, const struct lake_table *table,
                                      const struct lake_pin *pin, const struct group *group,
                                      struct kol_error *err)
 {
-    char id[32];
-    struct ice_pair pairs[3];
     struct arena arena;
     struct buf select = {0};
     struct ice_data_file *files = NULL;
     size_t count = 0;
-    struct lake *lake = upkeep->options->lake;
     arena_init(&arena, 0);
-    const char **removed = arena_alloc(&arena, group->count * sizeof *removed);
-    for (size_t i = 0; i < group->count; i++) {
-        removed[i] = group->files[i].path;
-    }
     engine_scan_sql(ice_current_schema(pin->metadata), group->files, group->count, &select);
-    enum kol_status status = lake_write(lake, upkeep->session, table, pin->metadata, select.ptr,
-                                        &arena, &files, &count, err);
+    enum kol_status status = lake_write(upkeep->options->lake, upkeep->session, table,
+                                        pin->metadata, select.ptr, &arena, &files, &count, err);
     FAILPOINT("maintain.written");
     if (status == KOL_OK) {
-        struct ice_change change = {.operation = ICE_REWRITE,
-                                    .files = files,
-                                    .file_count = count,
-                                    .removed = removed,
-                                    .removed_count = group->count,
-                                    .summary = pairs,
-                                    .summary_count = carry_summary(pin, id, pairs)};
-        struct ice_ident ident = {table->name_space, table->name};
-        status = ice_commit(lake->catalog, ident, &change, NULL, err);
-        for (size_t i = 0; i < count && status != KOL_OK && status != KOL_UNKNOWN; i++) {
-            struct kol_error ignored; /* an orphan at worst */
-            (void)!lake->storage->ops->remove(lake->storage, files[i].path, &ignored);
-        }
+        status = commit_group(upkeep, table, group, files, count, err);
     }
     FAILPOINT("maintain.compacted");
     if (status == KOL_OK) {
@@ -187,11 +246,15 @@ static enum kol_status compact_groups(struct upkeep *upkeep, const struct lake_t
     return status;
 }
 
-static enum kol_status compact(struct upkeep *upkeep, const struct lake_table *table,
+static enum kol_status compact(struct upkeep *upkeep, const struct target *target,
                                struct kol_error *err)
 {
     struct lake_pin pin;
     struct lake *lake = upkeep->options->lake;
+    const struct lake_table *table = target->declared;
+    if (!table) {
+        return KOL_OK;
+    }
     enum kol_status status = lake_pin(lake, table->name_space, table->name, 0, &pin, err);
     if (status != KOL_OK) {
         return status;
@@ -216,8 +279,10 @@ static enum kol_status compact(struct upkeep *upkeep, const struct lake_table *t
 
 /* Readers of several tables hold on to the last complete run: nothing as new as its snapshot of
  * this table may go. */
-static enum kol_status expire(struct upkeep *upkeep, struct ice_ident ident, struct kol_error *err)
+static enum kol_status expire(struct upkeep *upkeep, const struct target *target,
+                              struct kol_error *err)
 {
+    const struct ice_ident ident = target->ident;
     struct ice_metadata *metadata = NULL;
     const struct maintain_options *options = upkeep->options;
     int64_t before_ms = (clock_now_us() - options->expire_age_us) / 1000;
@@ -238,38 +303,82 @@ static enum kol_status expire(struct upkeep *upkeep, struct ice_ident ident, str
                       &upkeep->report.expired, err);
 }
 
-/* ---- the run ---- */
+/* ---- manifests and orphans ---- */
 
-static enum kol_status maintain_table(struct upkeep *upkeep, struct ice_ident ident,
+static enum kol_status rewrite_manifests(struct upkeep *upkeep, const struct target *target,
+                                         struct kol_error *err)
+{
+    struct carried carried;
+    return ice_rewrite_manifests(upkeep->options->lake->catalog, target->ident,
+                                 upkeep->options->dry_run, carry_summary, &carried,
+                                 &upkeep->report.manifests, err);
+}
+
+static enum kol_status remove_orphans(struct upkeep *upkeep, const struct target *target,
                                       struct kol_error *err)
 {
     const struct maintain_options *options = upkeep->options;
-    struct catalog *catalog = options->lake->catalog;
-    const struct lake_table *declared = lake_table_find(ident.name_space, ident.name);
-    enum kol_status status = KOL_OK;
-    upkeep->report = (struct maintain_report){.name_space = ident.name_space, .name = ident.name};
-    if (declared) {
-        status = compact(upkeep, declared, err);
-    }
-    if (status == KOL_OK) {
-        status =
-            ice_rewrite_manifests(catalog, ident, options->dry_run, &upkeep->report.manifests, err);
-    }
-    if (status == KOL_OK) {
-        status = expire(upkeep, ident, err);
-    }
-    if (status == KOL_OK) {
-        status = ice_remove_orphans(catalog, ident, clock_now_us() - options->orphan_age_us,
-                                    options->dry_run, &upkeep->report.orphans, err);
-    }
-    if (status == KOL_UNSUPPORTED || status == KOL_CORRUPT) {
-        upkeep->report.problem = err->message; /* one such table must not keep others waiting */
-        status = KOL_OK;
-    }
-    if (status == KOL_OK && options->on_table) {
-        options->on_table(&upkeep->report, options->user);
+    return ice_remove_orphans(options->lake->catalog, target->ident,
+                              clock_now_us() - options->orphan_age_us, options->dry_run,
+                              &upkeep->report.orphans, err);
+}
+
+/* ---- the run ---- */
+
+typedef enum kol_status step_fn(struct upkeep *upkeep, const struct target *target,
+                                struct kol_error *err);
+
+/* A file that is gone may have gone with its snapshot, by another's expiry, since the version was
+ * looked up: each attempt looks at the newest one. */
+static enum kol_status try_step(struct upkeep *upkeep, step_fn *step, const struct target *target,
+                                struct kol_error *err)
+{
+    enum { ATTEMPTS = 3 };
+    enum kol_status status = KOL_NOT_FOUND;
+    const struct maintain_report before = upkeep->report;
+    for (int i = 0; i < ATTEMPTS && status == KOL_NOT_FOUND; i++) {
+        if (upkeep->options->dry_run) {
+            upkeep->report = before; /* a new attempt finds the same again */
+        }
+        status = step(upkeep, target, err);
     }
     return status;
+}
+
+static void note_failure(struct upkeep *upkeep, enum kol_status status, const struct kol_error *err)
+{
+    if (upkeep->failures++ == 0) {
+        upkeep->failed = status;
+        upkeep->failure = *err;
+        kol_wrap(&upkeep->failure, "%s.%s", upkeep->report.name_space, upkeep->report.name);
+    }
+}
+
+/* What is wrong with one table must not keep the others waiting. */
+static enum kol_status maintain_table(struct upkeep *upkeep, struct ice_ident ident,
+                                      struct kol_error *err)
+{
+    static step_fn *const steps[] = {compact, rewrite_manifests, expire, remove_orphans};
+    const struct maintain_options *options = upkeep->options;
+    const struct target target = {ident, lake_table_find(ident.name_space, ident.name)};
+    enum kol_status status = KOL_OK;
+    upkeep->report = (struct maintain_report){.name_space = ident.name_space, .name = ident.name};
+    for (size_t i = 0; i < ARRAY_LEN(steps) && status == KOL_OK; i++) {
+        status = try_step(upkeep, steps[i], &target, err);
+    }
+    if (status == KOL_INTERRUPTED) {
+        return status;
+    }
+    if (status != KOL_OK) {
+        upkeep->report.problem = err->message;
+    }
+    if (status != KOL_OK && status != KOL_UNSUPPORTED) {
+        note_failure(upkeep, status, err);
+    }
+    if (options->on_table) {
+        options->on_table(&upkeep->report, options->user);
+    }
+    return KOL_OK;
 }
 
 static bool is_wanted(const struct maintain_options *options, struct ice_ident ident)
@@ -323,6 +432,18 @@ static enum kol_status clean_staging(const struct maintain_options *options, str
     return status;
 }
 
+/* The writers of other processes have files in the making, which no snapshot reaches yet. */
+static enum kol_status check_age(const struct maintain_options *options, struct kol_error *err)
+{
+    if (options->orphan_age_us >= MAINTAIN_ORPHAN_FLOOR_US || options->no_writers ||
+        options->dry_run) {
+        return KOL_OK;
+    }
+    return kol_fail(err, KOL_USAGE,
+                    "files younger than 1h may be in the making by a writer: say --orphan-age 1h "
+                    "or more, or --no-writers where nothing else writes to this lake");
+}
+
 /* A name that is no table is a mistake, not a table without work. */
 static enum kol_status check_names(const struct maintain_options *options, struct kol_error *err)
 {
@@ -341,7 +462,10 @@ enum kol_status maintain_run(const struct maintain_options *options, struct kol_
 {
     struct upkeep upkeep = {.options = options};
     struct catalog *catalog = options->lake->catalog;
-    enum kol_status status = check_names(options, err);
+    enum kol_status status = check_age(options, err);
+    if (status == KOL_OK) {
+        status = check_names(options, err);
+    }
     if (status == KOL_OK) {
         status = etl_last_run(options->lake, &upkeep.last_run, err);
         status = status == KOL_NOT_FOUND ? KOL_OK : status;
@@ -351,6 +475,10 @@ enum kol_status maintain_run(const struct maintain_options *options, struct kol_
     }
     if (status == KOL_OK) {
         status = clean_staging(options, err);
+    }
+    if (status == KOL_OK && upkeep.failures) {
+        status = kol_fail(err, upkeep.failed, "%zu of the tables could not be kept up: %s",
+                          upkeep.failures, upkeep.failure.message);
     }
     etl_run_tables_free(&upkeep.last_run);
     engine_session_close(&upkeep.session);

@@ -3,7 +3,8 @@
  *
  * Safe beside readers and writers: files that a snapshot still reaches stay, a compaction that lost
  * its race is done again or left for the next time, and what nobody reaches goes only when it is
- * older than the limit, so that a file in the making is never taken.
+ * older than the limit, so that a file in the making is never taken. A table that something is
+ * wrong with does not keep the others waiting.
  */
 #ifndef LAKE_MAINTAIN_H
 #define LAKE_MAINTAIN_H
@@ -18,6 +19,10 @@ struct maintain_report {
     const char *problem; /* why it was left as it is, or NULL; lives until the callback returns */
 };
 
+/* Files in the making are as old as their writer is busy: without `no_writers` a limit below this
+ * is refused. */
+#define MAINTAIN_ORPHAN_FLOOR_US (3600 * INT64_C(1000000))
+
 struct maintain_options {
     struct lake *lake;
     const char *const *tables; /* "bronze.profiles"; none: all, foreign ones too */
@@ -27,11 +32,14 @@ struct maintain_options {
     int64_t expire_age_us; /* snapshots older than this go, but for ... */
     int keep;              /* ... so many newest and those of the last complete run */
     int64_t orphan_age_us; /* files that nothing reaches go when older than this */
+    bool no_writers;       /* nobody writes meanwhile, so files may go however young they are */
     void (*on_table)(const struct maintain_report *report, void *user);
     void *user;
 };
 
-/* KOL_INTERRUPTED where a stop was asked for: what is done is done. */
+/* KOL_INTERRUPTED where a stop was asked for: what is done is done. A table that could not be kept
+ * up is reported with its problem and the others go on; the status is then that of the first one.
+ */
 enum kol_status maintain_run(const struct maintain_options *options,
                              struct kol_error *err) KOL_CHECKED;
 

@@ -1,10 +1,13 @@
 """`kol maintain`: fewer files, fewer snapshots, no orphans, and the same rows for everybody."""
 
+import contextlib
 import json
 import os
+import sqlite3
 import time
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from engines import catalog_of, event, table_names
@@ -103,12 +106,104 @@ def test_a_dry_run_says_what_would_be_done_and_does_nothing(kol):
 
 
 def test_what_was_made_from_the_table_is_still_up_to_date(kol):
-    """The rows are the same ones, so nothing is made anew behind a compaction."""
+    """The rows are the same ones, so nothing is made anew behind a compaction, or behind manifests
+    that were regrouped: those of videos, whose files are of different days."""
     small_files(kol)
+    for turn in range(3):
+        lines = event(8 * turn + turn, "video", video_id=f"v{turn}", view_count=turn)
+        kol("log", "produce", "kol.videos.raw", stdin=lines)
+        kol("ingest")
     kol("etl")
-    maintained(kol)
+    told = maintained(kol)
+    assert told["bronze.profiles"]["compacted"] == 6
+    assert told["bronze.videos"]["manifests"] == 3
     made = {row["made"] for row in kol("etl", "--format", "json").json()}
     assert made == {"unchanged"}
+    again = maintained(kol)
+    assert [name for name, row in again.items() if row["manifests"] or row["compacted"]] == []
+
+
+def pointer(db, to=None):
+    """The version that bronze.profiles has in the catalog, which `to` replaces."""
+    which = "WHERE table_namespace = 'bronze' AND table_name = 'profiles'"
+    if to:
+        db.execute(f"UPDATE iceberg_tables SET metadata_location = ? {which}", (to,))
+    return db.execute(f"SELECT metadata_location FROM iceberg_tables {which}").fetchone()[0]
+
+
+def test_rows_that_came_meanwhile_are_seen_behind_a_compaction(kol):
+    """Between the look at the table and the commit of the compaction somebody appends: what was
+    made before is not up to date, although the compaction changes no row. The append is there
+    before; the catalog shows it once the compaction has written its file."""
+    small_files(kol, rounds=3)
+    kol("etl")
+    folder = kol.data / "lake/bronze/profiles/data"
+    with contextlib.closing(sqlite3.connect(kol.data / "lake/catalog.db", isolation_level=None)) as db:
+        without = pointer(db)
+        produce(kol, 300, 5)
+        kol("ingest")
+        with_it = pointer(db)
+        pointer(db, to=without)
+        files = len(list(folder.rglob("*.parquet")))
+        db.execute("BEGIN IMMEDIATE")
+        pointer(db, to=with_it)
+        started = kol.start("maintain", "bronze.profiles")
+        wait_until(lambda: len(list(folder.rglob("*.parquet"))) > files, "the compacted file")
+        db.execute("COMMIT")
+    assert started.wait().status == 0
+    assert state(kol)[1] == 2  # the one of three, and the one that came
+    made = {row["table"]: row["made"] for row in kol("etl", "--format", "json").json()}
+    assert made["silver.kol_profiles"] != "unchanged"
+    count = "SELECT count(*) AS n FROM silver.kol_profiles"
+    assert kol("sql", count, "--format", "json").json() == [{"n": 20}]
+
+
+def test_one_broken_table_does_not_keep_the_others_waiting(kol):
+    small_files(kol)
+    rows = pa.table({"n": [1, 2, 3]})
+    with catalog_of(kol.data) as catalog:
+        for name in ("bronze.aaa", "bronze.zzz"):
+            catalog.create_table(name, rows.schema).append(rows)
+        lost = catalog.load_table("bronze.aaa").current_snapshot().manifest_list
+    os.unlink(lost.removeprefix("file://"))
+    result = kol("maintain", "--expire-after", "0s", "--keep", "1", "--format", "json", status=None)
+    report = {row["table"]: row for row in result.json()}
+    assert result.status == 1 and "bronze.aaa" in result.errors
+    assert "snap-" in report["bronze.aaa"]["problem"]
+    assert report["bronze.profiles"]["compacted"] == 6 and report["bronze.profiles"]["problem"] is None
+    assert "bronze.zzz" in report
+    assert state(kol)[1] == 1
+
+
+def test_files_with_other_rows_than_listed_are_not_compacted(kol):
+    """A file that somebody exchanged: what was read from it must not take the place of the rest."""
+    small_files(kol, rounds=3)
+    folder = kol.data / "lake/bronze/profiles/data"
+    first = sorted(folder.rglob("*.parquet"))[0]
+    rows = pq.read_table(first)
+    pq.write_table(pa.concat_tables([rows, rows]), first)
+    before = {path for path in folder.rglob("*.parquet")}
+    result = kol("maintain", "--format", "json", status=None)
+    report = {row["table"]: row for row in result.json()}
+    assert result.status == 1
+    assert "15 rows" in report["bronze.profiles"]["problem"] and "20" in report["bronze.profiles"]["problem"]
+    assert {path for path in folder.rglob("*.parquet")} == before
+
+
+def test_files_in_the_making_are_not_taken_unless_nobody_writes(kol):
+    small_files(kol, rounds=1)
+    young = kol.data / "lake/bronze/profiles/data/in-the-making.parquet"
+    staged = kol.data / "lake/.staging/in-the-making"
+    for path in (young, staged):
+        path.write_bytes(b"soon")
+        os.utime(path, (time.time() - 600, time.time() - 600))
+    refused = kol("maintain", "--orphan-age", "0s", status=None)
+    assert refused.status == 2 and "--no-writers" in refused.errors
+    maintained(kol, "--orphan-age", "0s", "--dry-run")
+    maintained(kol, "--orphan-age", "1h")
+    assert young.exists() and staged.exists()
+    maintained(kol, "--orphan-age", "0s", "--no-writers")
+    assert not young.exists() and not staged.exists()
 
 
 def test_snapshots_expire_but_for_the_newest_and_those_of_the_last_run(kol):
@@ -144,7 +239,7 @@ def test_a_reader_of_an_older_snapshot_goes_on(kol):
     expected = small_files(kol)
     with catalog_of(kol.data) as catalog:
         pinned = catalog.load_table("bronze.profiles")
-        maintained(kol, "--orphan-age", "0s")
+        maintained(kol, "--orphan-age", "0s", "--no-writers")
         assert pinned.scan().to_arrow().num_rows == expected
         first = pinned.history()[0].snapshot_id
         assert pinned.scan(snapshot_id=first).to_arrow().num_rows == 5
@@ -251,6 +346,6 @@ def test_killed_on_the_way_nothing_is_lost(kol, kol_fail, point):
     assert killed.status == -9, killed
     assert state(kol)[0] == rows
     readable(kol)
-    maintained(kol, "--orphan-age", "0s")
+    maintained(kol, "--orphan-age", "0s", "--no-writers")
     assert state(kol)[:2] == (rows, 1)
     readable(kol)

@@ -165,6 +165,19 @@ static void test_orphans_are_what_nobody_reaches_and_is_old(void **state)
     assert_files(lake, "b");
 }
 
+static enum kol_status carry_name(const struct ice_metadata *current, struct ice_change *change,
+                                  void *user, struct kol_error *why)
+{
+    static const struct ice_pair carried = {"carried", "yes"};
+    int *calls = user;
+    (*calls)++;
+    assert_int_equal(current->snapshot_count, 6);
+    change->summary = &carried;
+    change->summary_count = 1;
+    (void)why;
+    return KOL_OK;
+}
+
 static void test_manifests_regroup_by_partition(void **state)
 {
     struct lake_folder *lake = *state;
@@ -173,12 +186,15 @@ static void test_manifests_regroup_by_partition(void **state)
     for (int i = 0; i < 6; i++) {
         MUST(append_event(lake, names[i], (5 - i) / 2));
     }
+    int calls = 0;
     struct ice_upkeep dry = {0}, done = {0};
-    MUST(ice_rewrite_manifests(lake->catalog, ident, true, &dry, &err));
-    MUST(ice_rewrite_manifests(lake->catalog, ident, false, &done, &err));
+    MUST(ice_rewrite_manifests(lake->catalog, ident, true, NULL, NULL, &dry, &err));
+    MUST(ice_rewrite_manifests(lake->catalog, ident, false, carry_name, &calls, &done, &err));
     assert_int_equal(dry.manifests, 6);
     assert_int_equal(done.manifests, 6);
+    assert_int_equal(calls, 1);
     struct ice_metadata *m = load_events(lake);
+    assert_string_equal(ice_summary(ice_current_snapshot(m), "carried"), "yes");
     struct ice_files files;
     MUST(ice_scan(lake->catalog, m, -1, NULL, 0, &files, &err));
     assert_int_equal(files.manifests_total, 1);
@@ -191,6 +207,36 @@ static void test_manifests_regroup_by_partition(void **state)
     ice_files_free(&files);
     ice_metadata_free(&m);
     assert_files(lake, "a b c d e f");
+}
+
+/* Where as many manifests would come out, nothing is committed: neither for one, nor for two that
+ * hold more files than fit into one. */
+static void test_manifests_that_would_stay_as_many_are_left(void **state)
+{
+    enum { FILES = 5001 };
+    struct lake_folder *lake = *state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    create_events(lake);
+    struct ice_data_file *files = arena_alloc(&arena, FILES * sizeof *files);
+    for (int i = 0; i < FILES; i++) {
+        files[i] = event_file(&arena, "", 1, 10);
+        char path[40];
+        snprintf(path, sizeof path, "file:///x/%d.parquet", i);
+        files[i].path = arena_copy(&arena, str_of(path)).ptr;
+    }
+    struct ice_change change = {.operation = ICE_APPEND, .files = files, .file_count = FILES};
+    MUST(ice_commit(lake->catalog, ident, &change, NULL, &err));
+    struct ice_upkeep done = {0};
+    MUST(ice_rewrite_manifests(lake->catalog, ident, false, NULL, NULL, &done, &err));
+    assert_int_equal(done.manifests, 0);
+    struct ice_metadata *m = load_events(lake);
+    assert_int_equal(m->snapshot_count, 1);
+    ice_metadata_free(&m);
+    MUST(append_event(lake, "a", 1));
+    MUST(ice_rewrite_manifests(lake->catalog, ident, false, NULL, NULL, &done, &err));
+    assert_int_equal(done.manifests, 3);
+    arena_free(&arena);
 }
 
 /* ---- schemas ---- */
@@ -377,6 +423,7 @@ int main(void)
         TEST(test_expire_respects_age),
         TEST(test_orphans_are_what_nobody_reaches_and_is_old),
         TEST(test_manifests_regroup_by_partition),
+        TEST(test_manifests_that_would_stay_as_many_are_left),
         TEST(test_a_schema_grows_renames_and_widens),
         TEST(test_changes_that_the_format_forbids_are_refused),
         TEST(test_a_lost_catalog_is_rebuilt_from_folders),
