@@ -7,6 +7,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 #include <unistd.h>
 
 #include "base/clock.h"
@@ -269,10 +270,12 @@ enum kol_status lake_pin(struct lake *lake, const char *name_space, const char *
     return status;
 }
 
+/* All tables of the catalog, by whole names and by their parts: either may hold dots itself. */
 struct name_list {
     struct arena arena;
     struct lake *lake;
     const char **items;
+    struct ice_ident *idents;
     size_t count, cap;
 };
 
@@ -284,8 +287,12 @@ static enum kol_status add_name(struct ice_ident ident, void *user, struct kol_e
     if (names->count == names->cap) {
         names->cap = names->cap ? 2 * names->cap : 64;
         names->items = mem_realloc(names->items, names->cap * sizeof *names->items);
+        names->idents = mem_realloc(names->idents, names->cap * sizeof *names->idents);
     }
     buf_printf(&name, "%s.%s", ident.name_space, ident.name);
+    names->idents[names->count] =
+        (struct ice_ident){arena_copy(&names->arena, str_of(ident.name_space)).ptr,
+                           arena_copy(&names->arena, str_of(ident.name)).ptr};
     names->items[names->count++] = arena_copy(&names->arena, buf_str(&name)).ptr;
     buf_free(&name);
     return KOL_OK;
@@ -298,17 +305,27 @@ static enum kol_status add_names(struct ice_ident ident, void *user, struct kol_
                                            err);
 }
 
-static enum kol_status no_such_table(struct lake *lake, const char *name, struct kol_error *err)
+/* Pins a table that is not found where its name is parted at the last dot; where there is none of
+ * that name, says which is the nearest. */
+static enum kol_status pin_listed(struct lake *lake, const char *name, struct lake_pin *out,
+                                  struct kol_error *err)
 {
     struct name_list names = {.lake = lake};
+    size_t at = 0;
     arena_init(&names.arena, 0);
     enum kol_status status = lake->catalog->ops->list(lake->catalog, NULL, add_names, &names, err);
-    if (status == KOL_OK) {
+    while (status == KOL_OK && at < names.count && strcmp(names.items[at], name) != 0) {
+        at++;
+    }
+    if (status == KOL_OK && at < names.count) {
+        status = lake_pin(lake, names.idents[at].name_space, names.idents[at].name, 0, out, err);
+    } else if (status == KOL_OK) {
         const char *near = str_nearest(str_of(name), names.items, names.count);
         status = kol_fail(err, KOL_NOT_FOUND, "there is no table %s%s%s; `kol tables` shows all",
                           name, near ? "; did you mean " : "", near ? near : "");
     }
     free(names.items);
+    free(names.idents);
     arena_free(&names.arena);
     return status;
 }
@@ -320,7 +337,12 @@ static enum kol_status pin_as_of(struct lake *lake, struct lake_pin *pin, const 
     int64_t id, time_us;
     struct str text = str_of(as_of);
     if (str_to_int64(text, &id)) {
-        /* the number of a snapshot */
+        if (id <= 0) {
+            return kol_fail(err, KOL_USAGE,
+                            "%s: no snapshot has such a number; `kol tables %s.%s "
+                            "--snapshots` shows those there are",
+                            as_of, pin->name_space, pin->name);
+        }
     } else if (clock_parse(text, &time_us) || clock_parse_day(text, &time_us)) {
         const struct ice_snapshot *then = ice_snapshot_at(pin->metadata, time_us / 1000);
         if (!then) {
@@ -338,6 +360,7 @@ static enum kol_status pin_as_of(struct lake *lake, struct lake_pin *pin, const 
     }
     struct lake_pin now = *pin;
     enum kol_status status = lake_pin(lake, now.name_space, now.name, id, pin, err);
+    pin->as_then = true;
     lake_unpin(&now);
     return status;
 }
@@ -346,19 +369,17 @@ enum kol_status lake_pin_named(struct lake *lake, const char *name, const char *
                                struct lake_pin *out, struct kol_error *err)
 {
     const char *dot = strrchr(name, '.');
+    enum kol_status status = KOL_NOT_FOUND;
     *out = (struct lake_pin){.snapshot_id = -1};
-    if (!dot || dot == name || !dot[1]) {
-        return no_such_table(lake, name, err);
+    if (dot && dot != name && dot[1]) {
+        char *space = mem_strndup(name, (size_t)(dot - name));
+        status = lake_pin(lake, space, dot + 1, 0, out, err);
+        free(space);
     }
-    char *space = mem_strndup(name, (size_t)(dot - name));
-    enum kol_status status = lake_pin(lake, space, dot + 1, 0, out, err);
     if (status == KOL_NOT_FOUND) {
-        status = no_such_table(lake, name, err);
-    } else if (status == KOL_OK && as_of) {
-        status = pin_as_of(lake, out, as_of, err);
+        status = pin_listed(lake, name, out, err);
     }
-    free(space);
-    return status;
+    return status == KOL_OK && as_of ? pin_as_of(lake, out, as_of, err) : status;
 }
 
 void lake_unpin(struct lake_pin *pin)
@@ -371,16 +392,50 @@ const struct ice_schema *lake_pin_schema(const struct lake_pin *pin)
 {
     const struct ice_snapshot *snapshot = ice_snapshot_by_id(pin->metadata, pin->snapshot_id);
     const struct ice_schema *schema = NULL;
-    if (snapshot && snapshot->id != pin->metadata->current_snapshot_id) {
+    if (snapshot && (pin->as_then || snapshot->id != pin->metadata->current_snapshot_id)) {
         schema = ice_schema_by_id(pin->metadata, snapshot->schema_id);
     }
     return schema ? schema : ice_current_schema(pin->metadata);
+}
+
+static int by_letters(const void *a, const void *b)
+{
+    return strcasecmp(*(const char *const *)a, *(const char *const *)b);
+}
+
+/* Whether the engine can show these columns. */
+static enum kol_status check_columns(const struct lake_pin *pin, struct kol_error *err)
+{
+    const struct ice_schema *schema = lake_pin_schema(pin);
+    enum kol_status status = KOL_OK;
+    if (!schema->count) {
+        return kol_fail(err, KOL_UNSUPPORTED, "%s.%s has no columns, so SQL cannot ask it",
+                        pin->name_space, pin->name);
+    }
+    const char **names = mem_alloc(schema->count * sizeof *names);
+    for (size_t i = 0; i < schema->count; i++) {
+        names[i] = schema->fields[i].name;
+    }
+    qsort(names, schema->count, sizeof *names, by_letters);
+    for (size_t i = 1; i < schema->count && status == KOL_OK; i++) {
+        if (strcasecmp(names[i - 1], names[i]) == 0) {
+            status = kol_fail(err, KOL_UNSUPPORTED,
+                              "%s.%s: SQL cannot tell its columns %s and %s apart; rename one",
+                              pin->name_space, pin->name, names[i - 1], names[i]);
+        }
+    }
+    free(names);
+    return status;
 }
 
 enum kol_status lake_view(struct engine_session *session, const struct lake_pin *pin,
                           struct kol_error *err)
 {
     struct buf sql = {0};
+    enum kol_status status = check_columns(pin, err);
+    if (status != KOL_OK) {
+        return status;
+    }
     buf_puts(&sql, "CREATE SCHEMA IF NOT EXISTS ");
     engine_quote_name(&sql, str_of(pin->name_space));
     buf_puts(&sql, "; CREATE OR REPLACE VIEW ");
@@ -389,7 +444,7 @@ enum kol_status lake_view(struct engine_session *session, const struct lake_pin 
     engine_quote_name(&sql, str_of(pin->name));
     buf_puts(&sql, " AS ");
     engine_scan_sql(lake_pin_schema(pin), pin->files.files, pin->files.count, &sql);
-    enum kol_status status = engine_exec(session, sql.ptr, err);
+    status = engine_exec(session, sql.ptr, err);
     buf_free(&sql);
     return status;
 }

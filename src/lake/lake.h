@@ -53,6 +53,7 @@ struct lake_pin {
     char name_space[64], name[128];
     struct ice_metadata *metadata;
     int64_t snapshot_id; /* -1: the table has none */
+    bool as_then;        /* asked for as it was: also the columns are those of the snapshot */
     struct ice_files files;
 };
 
@@ -67,10 +68,13 @@ void lake_unpin(struct lake_pin *pin);
 enum kol_status lake_pin_named(struct lake *lake, const char *name, const char *as_of,
                                struct lake_pin *out, struct kol_error *err) KOL_CHECKED;
 
-/* The columns as they were in the pinned snapshot. */
+/* The columns as they were in the pinned snapshot; those of today where it is the current one and
+ * was not asked for as of a snapshot or time. */
 const struct ice_schema *lake_pin_schema(const struct lake_pin *pin);
 
-/* Makes `pin` readable in the session under its name ("silver.kol_profiles"). */
+/* Makes `pin` readable in the session under its name ("silver.kol_profiles"). KOL_UNSUPPORTED for a
+ * table of others that the engine cannot show: without columns, or with two whose names differ only
+ * in upper and lower case. */
 enum kol_status lake_view(struct engine_session *session, const struct lake_pin *pin,
                           struct kol_error *err) KOL_CHECKED;
 
