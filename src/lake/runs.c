@@ -58,7 +58,8 @@ enum kol_status etl_write_run(struct etl_state *state, struct kol_error *err)
     struct arena arena;
     struct buf sql = {0};
     struct ice_metadata *metadata = NULL;
-    struct ice_change change = {.operation = ICE_APPEND};
+    const struct ice_pair summary = {ETL_RUN_ID, state->run_id};
+    struct ice_change change = {.operation = ICE_APPEND, .summary = &summary, .summary_count = 1};
     arena_init(&arena, 0);
     put_run(&sql, state);
     enum kol_status status = lake_ensure(state->lake, table, &metadata, err);
@@ -103,15 +104,35 @@ static enum kol_status read_tables(const char *text, struct etl_run_tables *out,
     return KOL_OK;
 }
 
-static enum kol_status query_last(struct engine_session *session, struct etl_run_tables *out,
-                                  struct kol_error *err)
+/* The run whose row came last: by the history of the table, as a clock may be set back. NULL where
+ * that does not tell. */
+static const char *newest_run(const struct lake_pin *pin)
+{
+    const struct ice_snapshot *at = ice_snapshot_by_id(pin->metadata, pin->snapshot_id);
+    const char *run = NULL;
+    for (size_t i = 0; i < pin->metadata->snapshot_count && at && !run; i++) {
+        run = ice_summary(at, ETL_RUN_ID);
+        at = ice_snapshot_by_id(pin->metadata, at->parent_id);
+    }
+    return run;
+}
+
+static enum kol_status query_last(struct engine_session *session, const struct lake_pin *pin,
+                                  struct etl_run_tables *out, struct kol_error *err)
 {
     struct engine_result *result = NULL;
+    struct buf sql = {0};
     size_t rows = 0;
-    enum kol_status status = engine_query(session,
-                                          "SELECT run_id, finished_at, snapshots FROM lake.runs "
-                                          "ORDER BY finished_at DESC, run_id LIMIT 1",
-                                          &result, err);
+    const char *run = newest_run(pin);
+    buf_puts(&sql, "SELECT run_id, finished_at, snapshots FROM lake.runs ORDER BY ");
+    if (run) {
+        buf_puts(&sql, "run_id = ");
+        engine_quote_text(&sql, str_of(run));
+        buf_puts(&sql, " DESC, ");
+    }
+    buf_puts(&sql, "finished_at DESC, run_id LIMIT 1");
+    enum kol_status status = engine_query(session, sql.ptr, &result, err);
+    buf_free(&sql);
     if (status == KOL_OK) {
         status = engine_next(result, &rows, err);
     }
@@ -149,7 +170,7 @@ enum kol_status etl_last_run(struct lake *lake, struct etl_run_tables *out, stru
         status = lake_view(session, &pin, err);
     }
     if (status == KOL_OK) {
-        status = query_last(session, out, err);
+        status = query_last(session, &pin, out, err);
     }
     engine_session_close(&session);
     engine_close(&engine);
