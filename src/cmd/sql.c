@@ -13,6 +13,7 @@
 #include "base/mem.h"
 #include "base/text.h"
 #include "cmd/command.h"
+#include "lake/etl.h"
 #include "lake/lake.h"
 
 enum { SQL_MAX = 1 << 20 }; /* bytes of a statement */
@@ -24,6 +25,7 @@ struct asking {
     struct engine_session *session;
     struct lake_pin *pins;
     size_t pin_count;
+    struct etl_run_tables run; /* whose tables are taken; none where each is taken as it is */
 };
 
 /* ---- the text ---- */
@@ -93,7 +95,7 @@ static enum kol_status add_namespace(struct ice_ident ident, void *user, struct 
 static enum kol_status find_table(const struct names *names, const char *name, const char **out,
                                   struct kol_error *err)
 {
-    const char *other = NULL;
+    const char *in_others = NULL, *elsewhere = NULL;
     *out = name;
     for (size_t i = 0; i < names->count; i++) {
         const char *item = names->items[i], *last = strrchr(item, '.') + 1;
@@ -101,13 +103,69 @@ static enum kol_status find_table(const struct names *names, const char *name, c
             *out = item;
             return KOL_OK;
         }
-        *out = strcasecmp(item, name) == 0 ? item : *out;
-        other = strcasecmp(last, name) == 0 ? item : other;
+        if (strcasecmp(item, name) == 0) {
+            if (in_others) {
+                return kol_fail(err, KOL_INVALID,
+                                "%s: is it %s or %s? Their names differ in upper "
+                                "and lower case; write it as it is",
+                                name, in_others, item);
+            }
+            in_others = item;
+        }
+        elsewhere = strcasecmp(last, name) == 0 ? item : elsewhere;
     }
-    if (other && *out == name) {
+    if (!in_others && elsewhere) {
         return kol_fail(err, KOL_NOT_FOUND,
                         "there is no table %s; did you mean %s? `kol tables` shows all", name,
-                        other);
+                        elsewhere);
+    }
+    *out = in_others ? in_others : name;
+    return KOL_OK;
+}
+
+/* Whether the table is pinned. The engine's names know no case, so of two tables that differ in
+ * nothing else it would show one for both. */
+static enum kol_status is_pinned(const struct asking *asking, const char *name, bool *known,
+                                 struct kol_error *err)
+{
+    *known = false;
+    for (size_t i = 0; i < asking->pin_count; i++) {
+        const struct lake_pin *pin = &asking->pins[i];
+        struct buf full = {0};
+        buf_printf(&full, "%s.%s", pin->name_space, pin->name);
+        bool same = strcmp(full.ptr, name) == 0, alike = strcasecmp(full.ptr, name) == 0;
+        buf_free(&full);
+        *known = *known || same;
+        if (alike && !same) {
+            return kol_fail(err, KOL_UNSUPPORTED,
+                            "%s.%s and %s differ only in upper and lower case, which one SELECT "
+                            "cannot tell apart; ask one at a time",
+                            pin->name_space, pin->name, name);
+        }
+    }
+    return KOL_OK;
+}
+
+/* Where the run has a version of the table, pins that: `*done`. Bronze grows between two runs, and
+ * is taken as it is. */
+static enum kol_status add_table_of_run(struct asking *asking, const char *name, bool *done,
+                                        struct kol_error *err)
+{
+    const char *rest = strchr(name, '.') + 1;
+    size_t len = (size_t)(rest - 1 - name);
+    *done = false;
+    for (size_t i = 0; i < asking->run.count && !*done; i++) {
+        const struct etl_run_table *table = &asking->run.tables[i];
+        *done = strlen(table->name_space) == len && !memcmp(name, table->name_space, len) &&
+                !strcmp(rest, table->name) && strcmp(table->name_space, "bronze") != 0;
+        if (*done) {
+            enum kol_status status =
+                lake_pin(asking->lake, table->name_space, table->name, table->snapshot_id,
+                         &asking->pins[asking->pin_count], err);
+            return status == KOL_OK
+                       ? KOL_OK
+                       : kol_wrap(err, "the last complete run (--newest takes the newest instead)");
+        }
     }
     return KOL_OK;
 }
@@ -116,7 +174,14 @@ static enum kol_status add_table(struct asking *asking, const char *name, const 
                                  struct kol_error *err)
 {
     struct lake_pin *pin = &asking->pins[asking->pin_count];
-    enum kol_status status = lake_pin_named(asking->lake, name, as_of, pin, err);
+    bool done = false;
+    enum kol_status status = KOL_OK;
+    if (strchr(name, '.')) {
+        status = add_table_of_run(asking, name, &done, err);
+    }
+    if (status == KOL_OK && !done) {
+        status = lake_pin_named(asking->lake, name, as_of, pin, err);
+    }
     if (status == KOL_OK) {
         asking->pin_count++;
         status = lake_view(asking->session, pin, err);
@@ -136,11 +201,8 @@ static enum kol_status add_tables(struct asking *asking, const char *const *want
         const char *name = NULL;
         bool known = false;
         status = find_table(&names, wanted[i], &name, err);
-        for (size_t j = 0; j < asking->pin_count && status == KOL_OK; j++) {
-            const struct lake_pin *pin = &asking->pins[j];
-            size_t len = strlen(pin->name_space);
-            known = known || (strncmp(name, pin->name_space, len) == 0 && name[len] == '.' &&
-                              strcmp(name + len + 1, pin->name) == 0);
+        if (status == KOL_OK) {
+            status = is_pinned(asking, name, &known, err);
         }
         if (status == KOL_OK && !known) {
             status = add_table(asking, name, flag_text(asking->call, "as-of"), err);
@@ -170,6 +232,14 @@ static enum kol_status lock(struct asking *asking, struct kol_error *err)
     return status;
 }
 
+/* Several tables are asked as the last complete run left them: a run makes them one by one, and a
+ * join would see half of it. */
+static enum kol_status take_run(struct asking *asking, struct kol_error *err)
+{
+    enum kol_status status = etl_last_run(asking->lake, &asking->run, err);
+    return status == KOL_NOT_FOUND ? KOL_OK : status;
+}
+
 static enum kol_status pin_tables(struct asking *asking, const char *sql, struct kol_error *err)
 {
     const char *as_of = flag_text(asking->call, "as-of");
@@ -186,6 +256,9 @@ static enum kol_status pin_tables(struct asking *asking, const char *sql, struct
                           as_of, count);
     }
     asking->pins = mem_zalloc(count + 1, sizeof *asking->pins);
+    if (status == KOL_OK && count > 1 && !as_of && !flag_given(asking->call, "newest")) {
+        status = take_run(asking, err);
+    }
     if (status == KOL_OK) {
         status = add_tables(asking, names, count, err);
     }
@@ -334,6 +407,7 @@ enum kol_status cmd_sql(const struct invocation *call, struct kol_error *err)
         lake_unpin(&asking.pins[i]);
     }
     free(asking.pins);
+    etl_run_tables_free(&asking.run);
     lake_close(&asking.lake);
     buf_free(&sql);
     return status;

@@ -123,3 +123,108 @@ def test_a_folder_with_the_letters_of_a_pattern(kol_bin, tmp_path, name):
     kol("maintain", "bronze.profiles")
     assert ask(kol, sql).json() == [{"n": [0, 1]}]
     kol.close()
+
+
+# ---- names ----
+
+
+def rows_of(n, name):
+    import pyarrow as pa
+
+    return pa.Table.from_pylist([{"n": n, "name": name}], schema=people().as_arrow())
+
+
+def test_names_with_dots_can_be_asked(own):
+    kol, lake = own
+    for n, name in enumerate(["a.b", ".."]):
+        lake.create_table(("mine", name), people(), location=lake_folder(kol, f"odd{n}")).append(
+            rows_of(n, name)
+        )
+        assert ask(kol, f'SELECT n FROM mine."{name}"').json() == [{"n": n}]
+    assert "did you mean mine.a.b" in ask(kol, 'SELECT n FROM mine."a.c"', status=1).errors
+
+
+def lake_folder(kol, name):
+    return f"file://{kol.data.resolve()}/lake/mine/{name}"
+
+
+def test_columns_that_sql_cannot_show_are_refused_plainly(own):
+    from pyiceberg.schema import Schema
+    from pyiceberg.types import LongType, NestedField
+
+    kol, lake = own
+    fields = [NestedField(1, "Ab", LongType()), NestedField(2, "ab", LongType())]
+    lake.create_table("mine.twice", Schema(*fields))
+    lake.create_table("mine.none", Schema())
+    result = ask(kol, "SELECT count(*) FROM mine.twice", status=1)
+    assert "mine.twice" in result.errors and "apart" in result.errors
+    assert "no columns" in ask(kol, "SELECT count(*) FROM mine.none", status=1).errors
+
+
+def test_tables_that_differ_in_letters_alone_are_not_mixed_up(own):
+    kol, lake = own
+    lake.create_namespace("Mine")
+    for n, name in enumerate(["mine.t", "Mine.t"]):
+        lake.create_table(name, people(), location=lake_folder(kol, f"t{n}")).append(
+            rows_of(n, name)
+        )
+    assert ask(kol, "SELECT n FROM mine.t").json() == [{"n": 0}]
+    assert ask(kol, 'SELECT n FROM "Mine".t').json() == [{"n": 1}]
+    both = ask(kol, 'SELECT * FROM mine.t, "Mine".t AS u', status=1)
+    assert "mine.t" in both.errors and "Mine.t" in both.errors
+    assert "Mine.t" in ask(kol, "SELECT * FROM MINE.t", status=1).errors
+
+
+# ---- versions ----
+
+
+def test_as_of_the_current_snapshot_has_its_own_columns(own):
+    kol, lake = own
+    table = lake.create_table("mine.people", people())
+    table.append(rows_of(1, "one"))
+    snapshot = str(table.current_snapshot().snapshot_id)
+    with table.update_schema() as update:
+        update.rename_column("name", "label")
+    assert ask(kol, "SELECT * FROM mine.people").json() == [{"n": 1, "label": "one"}]
+    for as_of in (snapshot, "2999-01-01"):
+        rows = ask(kol, "SELECT * FROM mine.people", "--as-of", as_of).json()
+        assert rows == [{"n": 1, "name": "one"}]
+    for as_of in ("0", "-1", "-5"):
+        result = ask(kol, "SELECT * FROM mine.people", f"--as-of={as_of}", status=2)
+        assert "no snapshot" in result.errors
+
+
+# ---- several tables ----
+
+
+def profile_of(kol, n):
+    kol("log", "produce", "kol.profiles.raw", stdin=(PROFILE % (n, n, n)).encode())
+    kol("ingest")
+
+
+COUNTS = (
+    "SELECT (SELECT count(*) FROM silver.kol_profiles) AS silver, "
+    "(SELECT count(*) FROM gold.dim_kol) AS gold"
+)
+
+
+def test_several_tables_are_those_of_the_last_complete_run(own):
+    import pyarrow as pa
+
+    kol, lake = own
+    profile_of(kol, 1)
+    kol("etl")
+    profile_of(kol, 2)
+    kol("etl", "silver.kol_profiles")  # some tables only: no complete run
+    assert ask(kol, COUNTS).json() == [{"silver": 1, "gold": 1}]
+    assert ask(kol, COUNTS, "--newest").json() == [{"silver": 2, "gold": 1}]
+    silver = "SELECT count(*) AS n FROM silver.kol_profiles"
+    assert ask(kol, silver).json() == [{"n": 2}]
+
+    runs = lake.load_table("lake.runs")  # of a clock that was ahead
+    late = runs.scan().to_arrow().to_pylist()[0]
+    late |= {"run_id": "late", "finished_at": late["finished_at"].replace(year=2999)}
+    late["snapshots"] = '{"silver.kol_profiles":1}'
+    runs.append(pa.Table.from_pylist([late], schema=runs.schema().as_arrow()))
+    kol("etl")
+    assert ask(kol, COUNTS).json() == [{"silver": 2, "gold": 2}]
