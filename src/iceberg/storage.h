@@ -7,8 +7,8 @@
  * put() (hints). Thread-safe.
  *
  * A put is whole or not there at all. It outlives a loss of power once settle() has returned, which
- * the catalog calls before it makes a version current: the objects of one commit lie in few folders,
- * whose names are then synced once and not once for each object.
+ * the catalog calls before it makes a version current: the objects of one commit lie in few
+ * folders, whose names are then synced once and not once for each object.
  */
 #ifndef ICEBERG_STORAGE_H
 #define ICEBERG_STORAGE_H
