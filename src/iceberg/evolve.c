@@ -120,6 +120,61 @@ static enum kol_status evolve_fields(struct evolution *evolution, struct ice_fie
     return status;
 }
 
+static bool has_source(const struct ice_metadata *m, int32_t id)
+{
+    const struct ice_partition_spec *spec = ice_default_spec(m);
+    bool found = false;
+    for (size_t i = 0; i < spec->count; i++) {
+        found = found || spec->fields[i].source_id == id;
+    }
+    for (size_t i = 0; i < m->order_count; i++) {
+        const struct ice_sort_order *order = &m->orders[i];
+        for (size_t k = 0; k < order->count && order->order_id == m->default_order_id; k++) {
+            found = found || order->fields[k].source_id == id;
+        }
+    }
+    return found;
+}
+
+/* Drops the column at `at`, whose name another one takes. */
+static enum kol_status drop_field(struct evolution *evolution, size_t at)
+{
+    struct ice_schema *schema = &evolution->schema;
+    const struct ice_field dropped = schema->fields[at];
+    if (has_source(evolution->metadata, dropped.id)) {
+        return kol_fail(evolution->err, KOL_INVALID,
+                        "column %s cannot change its type: the table is partitioned or sorted by "
+                        "it; give the new column another name",
+                        dropped.name);
+    }
+    size_t kept = 0;
+    for (size_t i = 0; i < schema->identifier_count; i++) {
+        if (schema->identifiers[i] != dropped.id) {
+            schema->identifiers[kept++] = schema->identifiers[i];
+        }
+    }
+    schema->identifier_count = kept;
+    memmove(&schema->fields[at], &schema->fields[at + 1],
+            (schema->count - at - 1) * sizeof *schema->fields);
+    schema->count--;
+    evolution->changed = true;
+    return KOL_OK;
+}
+
+static enum kol_status drop_replaced(struct evolution *evolution, const struct ice_schema *declared)
+{
+    struct ice_schema *schema = &evolution->schema;
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < declared->count && status == KOL_OK; i++) {
+        const struct ice_field *old = ice_field_by_name(schema, declared->fields[i].name);
+        if (old && old->id != declared->fields[i].id &&
+            !find(schema->fields, schema->count, declared->fields[i].id)) {
+            status = drop_field(evolution, (size_t)(old - schema->fields));
+        }
+    }
+    return status;
+}
+
 /* Two columns of one name make a table that nobody can read by name. */
 static enum kol_status check_names(const struct evolution *evolution)
 {
@@ -134,7 +189,8 @@ static enum kol_status check_names(const struct evolution *evolution)
 }
 
 static enum kol_status try_evolve(struct catalog *catalog, struct ice_ident ident,
-                                  const struct ice_schema *declared, struct kol_error *err)
+                                  const struct ice_schema *declared, bool replacing,
+                                  struct kol_error *err)
 {
     struct evolution evolution = {.err = err};
     enum kol_status status = catalog->ops->load(catalog, ident, &evolution.metadata, err);
@@ -144,8 +200,11 @@ static enum kol_status try_evolve(struct catalog *catalog, struct ice_ident iden
     const struct ice_metadata *m = evolution.metadata;
     arena_init(&evolution.arena, 0);
     evolution.schema = ice_schema_copy(&evolution.arena, ice_current_schema(m));
-    status = evolve_fields(&evolution, &evolution.schema.fields, &evolution.schema.count,
-                           declared->fields, declared->count);
+    status = replacing ? drop_replaced(&evolution, declared) : KOL_OK;
+    if (status == KOL_OK) {
+        status = evolve_fields(&evolution, &evolution.schema.fields, &evolution.schema.count,
+                               declared->fields, declared->count);
+    }
     if (status == KOL_OK && evolution.changed) {
         status = check_names(&evolution);
     }
@@ -161,13 +220,31 @@ static enum kol_status try_evolve(struct catalog *catalog, struct ice_ident iden
     return status;
 }
 
-enum kol_status ice_evolve(struct catalog *catalog, struct ice_ident ident,
-                           const struct ice_schema *declared, struct kol_error *err)
+static enum kol_status evolve(struct catalog *catalog, struct ice_ident ident,
+                              const struct ice_schema *declared, bool replacing,
+                              struct kol_error *err)
 {
     enum { ATTEMPTS = 50 };
     enum kol_status status = KOL_CONFLICT;
     for (int i = 0; i < ATTEMPTS && status == KOL_CONFLICT; i++) {
-        status = try_evolve(catalog, ident, declared, err);
+        status = try_evolve(catalog, ident, declared, replacing, err);
     }
     return status;
+}
+
+enum kol_status ice_evolve(struct catalog *catalog, struct ice_ident ident,
+                           const struct ice_schema *declared, struct kol_error *err)
+{
+    return evolve(catalog, ident, declared, false, err);
+}
+
+enum kol_status ice_evolve_replacing(struct catalog *catalog, struct ice_ident ident,
+                                     const struct ice_schema *declared, struct kol_error *err)
+{
+    return evolve(catalog, ident, declared, true, err);
+}
+
+bool ice_may_widen(const struct ice_field *from, const struct ice_field *to)
+{
+    return ice_type_may_become(from, to);
 }

@@ -128,6 +128,16 @@ enum kol_status ice_commit(struct catalog *catalog, struct ice_ident ident,
 enum kol_status ice_evolve(struct catalog *catalog, struct ice_ident ident,
                            const struct ice_schema *declared, struct kol_error *err) KOL_CHECKED;
 
+/* The same, but a declared column with a new id whose name another column has takes its place: the
+ * old one is dropped, and rows that are there have no value in the new one. For tables whose rows
+ * are all written anew. KOL_INVALID where the table is partitioned or sorted by the old one. */
+enum kol_status ice_evolve_replacing(struct catalog *catalog, struct ice_ident ident,
+                                     const struct ice_schema *declared,
+                                     struct kol_error *err) KOL_CHECKED;
+
+/* Whether a column of the first type may become one of the second without rewriting a file. */
+bool ice_may_widen(const struct ice_field *from, const struct ice_field *to);
+
 /* ---- upkeep ---- */
 
 struct ice_upkeep {

@@ -193,7 +193,10 @@ static enum kol_status evolve_table(struct lake *lake, const struct lake_table *
     struct ice_ident ident = {table->name_space, table->name};
     arena_init(&arena, 0);
     lake_table_schema_for(table, *metadata, &arena, &wanted);
-    enum kol_status status = ice_evolve(lake->catalog, ident, &wanted, err);
+    /* All rows of a user's table are written anew where its SELECT has changed. */
+    enum kol_status status = lake_table_find(table->name_space, table->name)
+                                 ? ice_evolve(lake->catalog, ident, &wanted, err)
+                                 : ice_evolve_replacing(lake->catalog, ident, &wanted, err);
     ice_metadata_free(metadata);
     arena_free(&arena);
     return status == KOL_OK ? ice_table_load(lake->catalog, ident, metadata, err) : status;
@@ -213,7 +216,7 @@ enum kol_status lake_ensure(struct lake *lake, const struct lake_table *table,
     if (status == KOL_OK && !is_as_declared(table, *out)) {
         status = evolve_table(lake, table, out, err);
     }
-    return status;
+    return status == KOL_OK ? KOL_OK : kol_wrap(err, "%s.%s", table->name_space, table->name);
 }
 
 enum kol_status lake_engine(struct lake *lake, struct engine **out, struct kol_error *err)
@@ -379,7 +382,13 @@ enum kol_status lake_pin_named(struct lake *lake, const char *name, const char *
     if (status == KOL_NOT_FOUND) {
         status = pin_listed(lake, name, out, err);
     }
-    return status == KOL_OK && as_of ? pin_as_of(lake, out, as_of, err) : status;
+    if (status == KOL_OK && as_of) {
+        status = pin_as_of(lake, out, as_of, err);
+        if (status != KOL_OK) {
+            lake_unpin(out);
+        }
+    }
+    return status;
 }
 
 void lake_unpin(struct lake_pin *pin)

@@ -115,20 +115,31 @@ static void gather(const struct upkeep *upkeep, const struct lake_pin *pin, size
     }
 }
 
-/* Columns that the declaration does not know would be lost by writing the rows anew. */
-static bool has_foreign_columns(const struct lake_table *table, const struct ice_metadata *metadata)
+/* Why the rows cannot be written anew from the declaration, or NULL: columns that it does not know
+ * would be lost, and those that only it knows have no ids yet. */
+static const char *column_problem(const struct lake_table *table,
+                                  const struct ice_metadata *metadata)
 {
+    struct arena arena;
+    struct ice_schema wanted;
+    const char *problem = NULL;
     const struct ice_schema *schema = ice_current_schema(metadata);
+    arena_init(&arena, 0);
+    lake_table_schema_for(table, metadata, &arena, &wanted);
     for (size_t i = 0; i < schema->count; i++) {
-        bool known = false;
-        for (size_t column = 0; column < table->column_count && !known; column++) {
-            known = strcmp(table->columns[column].name, schema->fields[i].name) == 0;
-        }
-        if (!known) {
-            return true;
+        if (!ice_field_by_id(&wanted, schema->fields[i].id)) {
+            problem = "not compacted: it has columns that are not declared here";
         }
     }
-    return false;
+    for (size_t i = 0; i < wanted.count; i++) {
+        const struct ice_field *there = ice_field_by_id(schema, wanted.fields[i].id);
+        if (!there || there->type != wanted.fields[i].type) {
+            problem = "not compacted: its columns are not as declared; `kol ingest` or `kol etl` "
+                      "makes them so";
+        }
+    }
+    arena_free(&arena);
+    return problem;
 }
 
 static enum kol_status need_engine(struct upkeep *upkeep, struct kol_error *err)
@@ -201,8 +212,11 @@ static enum kol_status compact_group(struct upkeep *upkeep, const struct lake_ta
     struct buf select = {0};
     struct ice_data_file *files = NULL;
     size_t count = 0;
+    struct ice_schema schema;
     arena_init(&arena, 0);
-    engine_scan_sql(ice_current_schema(pin->metadata), group->files, group->count, &select);
+    /* The columns in the order in which they are written: that of the declaration. */
+    lake_table_schema_for(table, pin->metadata, &arena, &schema);
+    engine_scan_sql(&schema, group->files, group->count, &select);
     enum kol_status status = lake_write(upkeep->options->lake, upkeep->session, table,
                                         pin->metadata, select.ptr, &arena, &files, &count, err);
     FAILPOINT("maintain.written");
@@ -259,9 +273,8 @@ static enum kol_status compact(struct upkeep *upkeep, const struct target *targe
     if (status != KOL_OK) {
         return status;
     }
-    if (has_foreign_columns(table, pin.metadata)) {
-        upkeep->report.problem = "not compacted: it has columns that are not declared here";
-    } else if (pin.files.count > 1) {
+    upkeep->report.problem = column_problem(table, pin.metadata);
+    if (!upkeep->report.problem && pin.files.count > 1) {
         status = upkeep->options->dry_run ? KOL_OK : need_engine(upkeep, err);
         if (status == KOL_OK) {
             status = compact_groups(upkeep, table, &pin, err);

@@ -261,6 +261,26 @@ void lake_table_schema(const struct lake_table *table, struct arena *arena,
     fill_order(table, schema, arena, order);
 }
 
+/* Whether the column that is there may be this one, whatever their names. Only a user's table has
+ * its types from a SELECT that may change; a declared column keeps its type for good. */
+static bool may_be(const struct lake_table *table, const struct ice_field *field,
+                   const struct ice_field *old)
+{
+    return lake_table_find(table->name_space, table->name) || ice_may_widen(old, field) ||
+           ice_may_widen(field, old);
+}
+
+/* What another engine made of a column and that holds every value of it stays: a wider type, nulls
+ * allowed. */
+static void adopt(struct ice_field *field, const struct ice_field *old)
+{
+    field->required = field->required && old->required;
+    if (ice_may_widen(field, old)) {
+        field->type = old->type;
+        field->precision = old->precision;
+    }
+}
+
 void lake_table_schema_for(const struct lake_table *table, const struct ice_metadata *metadata,
                            struct arena *arena, struct ice_schema *schema)
 {
@@ -273,7 +293,13 @@ void lake_table_schema_for(const struct lake_table *table, const struct ice_meta
         if (!old && table->columns[i].was) {
             old = ice_field_by_name(there, table->columns[i].was);
         }
+        old = old && may_be(table, field, old) ? old : NULL;
         field->id = old ? old->id : next_id++;
+        if (old) {
+            adopt(field, old);
+        } else if (metadata->snapshot_count) {
+            field->required = false; /* rows that are there have none */
+        }
         if (field->type == ICE_LIST) {
             field->children->id = old && old->type == ICE_LIST ? old->children->id : next_id++;
         }

@@ -58,7 +58,9 @@ void lake_table_schema(const struct lake_table *table, struct arena *arena,
                        struct ice_schema *schema, struct ice_partition_spec *spec,
                        struct ice_sort_order *order);
 
-/* The same with the ids that an existing table's columns have, found by name. */
+/* The same as an existing table has it, columns found by name: their ids, and what another engine
+ * widened or made optional. A new column is optional where there are rows. A column of a table that
+ * is not declared here gets a new id where its type has become another one. */
 void lake_table_schema_for(const struct lake_table *table, const struct ice_metadata *metadata,
                            struct arena *arena, struct ice_schema *schema);
 

@@ -297,6 +297,34 @@ static void test_changes_that_the_format_forbids_are_refused(void **state)
     ice_metadata_free(&m);
 }
 
+/* A new id under an old name: the old column goes, unless the table stands on it. */
+static void test_a_column_gives_way_to_another_of_its_name(void **state)
+{
+    struct lake_folder *lake = *state;
+    create_events(lake);
+    MUST(append_event(lake, "a", 1));
+    struct ice_field fields[] = {
+        {.id = 1, .name = "id", .type = ICE_LONG, .required = true},
+        {.id = 20, .name = "name", .type = ICE_LONG},
+    };
+    struct ice_schema declared = {.fields = fields, .count = 2};
+    assert_int_equal(ice_evolve(lake->catalog, ident, &declared, &err), KOL_INVALID);
+    MUST(ice_evolve_replacing(lake->catalog, ident, &declared, &err));
+    MUST(ice_evolve_replacing(lake->catalog, ident, &declared, &err)); /* once is enough */
+    struct ice_metadata *m = load_events(lake);
+    const struct ice_schema *now = ice_current_schema(m);
+    assert_int_equal(m->schema_count, 2);
+    assert_int_equal(now->count, 4);
+    assert_int_equal(ice_field_by_name(now, "name")->id, 20);
+    assert_null(ice_field_by_id(now, 3));
+    assert_int_equal(m->last_column_id, 20);
+    ice_metadata_free(&m);
+    fields[1] = (struct ice_field){.id = 21, .name = "day", .type = ICE_LONG};
+    assert_int_equal(ice_evolve_replacing(lake->catalog, ident, &declared, &err), KOL_INVALID);
+    assert_non_null(strstr(err.message, "partitioned"));
+    assert_files(lake, "a");
+}
+
 /* ---- found again ---- */
 
 static void test_a_lost_catalog_is_rebuilt_from_folders(void **state)
@@ -426,6 +454,7 @@ int main(void)
         TEST(test_manifests_that_would_stay_as_many_are_left),
         TEST(test_a_schema_grows_renames_and_widens),
         TEST(test_changes_that_the_format_forbids_are_refused),
+        TEST(test_a_column_gives_way_to_another_of_its_name),
         TEST(test_a_lost_catalog_is_rebuilt_from_folders),
         TEST(test_a_moved_folder_is_relocated),
         TEST(test_the_catalog_lists_namespaces_and_tables),
