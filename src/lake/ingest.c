@@ -36,6 +36,7 @@ struct lane {
     struct ice_metadata *metadata;
     struct ingest_offsets end; /* without follow: where this run ends */
     struct ingest_report *report;
+    bool broken; /* something is wrong with the table: it waits for the next run */
 };
 
 struct ingest {
@@ -45,6 +46,9 @@ struct ingest {
     size_t lane_count;
     struct progress progress;
     int64_t done; /* records that are behind this run, for the progress */
+    size_t broken_count;
+    enum kol_status broken; /* of the first broken lane */
+    struct kol_error why;
 };
 
 /* One read of one topic. */
@@ -108,6 +112,25 @@ static enum kol_status find_topic(struct ingest *run, struct lane *lane, struct 
     return status == KOL_NOT_FOUND ? KOL_OK : status;
 }
 
+/* What is wrong with one table alone, such as a schema that somebody changed, must not keep the
+ * others waiting: KOL_OK then, unless all of them are broken. */
+static enum kol_status note_broken(struct ingest *run, struct lane *lane, enum kol_status status,
+                                   struct kol_error *err)
+{
+    const bool own = status == KOL_INVALID || status == KOL_UNSUPPORTED || status == KOL_CORRUPT ||
+                     status == KOL_NOT_FOUND;
+    if (status == KOL_OK || !own) {
+        return status;
+    }
+    log_error("bronze.%s is left as it is: %s", lane->table->name, err->message);
+    lane->broken = true;
+    if (run->broken_count++ == 0) {
+        run->broken = status;
+        run->why = *err;
+    }
+    return KOL_OK;
+}
+
 static enum kol_status open_lane(struct ingest *run, const struct lake_table *table,
                                  struct ingest_report *report, struct kol_error *err)
 {
@@ -116,7 +139,10 @@ static enum kol_status open_lane(struct ingest *run, const struct lake_table *ta
     lane->topic = topic_name((enum topic)table->topic);
     lane->report = report;
     enum kol_status status = lake_ensure(run->options->lake, table, &lane->metadata, err);
-    return status == KOL_OK ? find_topic(run, lane, err) : status;
+    if (status == KOL_OK) {
+        status = find_topic(run, lane, err);
+    }
+    return note_broken(run, lane, status, err);
 }
 
 /* Records up to the lane's end that lie behind `at`. */
@@ -342,7 +368,10 @@ static enum kol_status catch_up_all(struct ingest *run, struct kol_error *err)
 {
     enum kol_status status = KOL_OK;
     for (size_t i = 0; i < run->lane_count && status == KOL_OK; i++) {
-        status = catch_up(run, &run->lanes[i], err);
+        struct lane *lane = &run->lanes[i];
+        if (!lane->broken) {
+            status = note_broken(run, lane, catch_up(run, lane, err), err);
+        }
     }
     return status;
 }
@@ -379,10 +408,13 @@ static enum kol_status follow_lane(struct ingest *run, struct lane *lane, struct
 static enum kol_status follow(struct ingest *run, struct kol_error *err)
 {
     enum kol_status status = KOL_OK;
-    while (status == KOL_OK) {
+    while (status == KOL_OK && run->broken_count < run->lane_count) {
         const int64_t begun_ns = clock_mono_ns();
         for (size_t i = 0; i < run->lane_count && status == KOL_OK; i++) {
-            status = follow_lane(run, &run->lanes[i], err);
+            struct lane *lane = &run->lanes[i];
+            if (!lane->broken) {
+                status = note_broken(run, lane, follow_lane(run, lane, err), err);
+            }
         }
         if (status == KOL_OK) {
             sleep_until(begun_ns + run->options->commit_us * 1000);
@@ -418,6 +450,9 @@ static enum kol_status run_lanes(struct ingest *run, struct kol_error *err)
     int64_t total = 0;
     for (size_t i = 0; i < run->lane_count && !run->options->follow; i++) {
         struct ingest_offsets start = {0};
+        if (run->lanes[i].broken) {
+            continue;
+        }
         enum kol_status status = read_place(&run->lanes[i], &start, err);
         total += records_behind(&run->lanes[i], &start);
         ingest_offsets_free(&start);
@@ -449,6 +484,10 @@ enum kol_status ingest_run(const struct ingest_options *options, struct ingest_r
     }
     if (status == KOL_OK) {
         status = run_lanes(&run, err);
+    }
+    if (run.broken_count && (status == KOL_OK || status == KOL_INTERRUPTED)) {
+        status = kol_fail(err, run.broken, "%zu of the tables could not be filled: %s",
+                          run.broken_count, run.why.message);
     }
     for (size_t i = 0; i < run.lane_count; i++) {
         ice_metadata_free(&run.lanes[i].metadata);
