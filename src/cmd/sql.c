@@ -9,12 +9,23 @@
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include "base/logger.h"
 #include "base/mem.h"
 #include "base/text.h"
 #include "cmd/command.h"
 #include "lake/etl.h"
 #include "lake/lake.h"
+
+#if defined(__has_feature) /* clang says it so, gcc by a macro */
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define SANITIZED
+#endif
+#elif defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define SANITIZED
+#endif
 
 enum { SQL_MAX = 1 << 20 }; /* bytes of a statement */
 
@@ -372,6 +383,46 @@ static enum kol_status run(struct asking *asking, const char *sql, struct kol_er
     return status;
 }
 
+/* ---- limits ---- */
+
+/* A statement that cannot be interrupted ends with the process. What was shown so far stays. */
+static void end_process(enum kol_status status, const char *message)
+{
+    fprintf(stderr, "kol sql: %s\n", message);
+    _exit(status == KOL_INTERRUPTED ? 130 : 1);
+}
+
+/*
+ * The engine keeps its limit for what it sorts, joins and groups, but not for a single value: a
+ * text of gigabytes is made where it was asked for. So the system refuses what is far beyond the
+ * limit. The slack is for stacks, code and what the engine does not count.
+ */
+static void limit_memory(const struct lake *lake)
+{
+#ifndef SANITIZED
+    enum { SLACK = 256 << 20, STACK = 16 << 20 };
+    unsigned long long pages = 0;
+    FILE *statm = fopen("/proc/self/statm", "re");
+    if (!statm) {
+        return;
+    }
+    int got = fscanf(statm, "%*u %*u %*u %*u %*u %llu", &pages);
+    fclose(statm);
+    struct rlimit limit;
+    if (got == 1 && lake->memory_bytes && getrlimit(RLIMIT_DATA, &limit) == 0) {
+        long threads = lake->threads ? lake->threads : sysconf(_SC_NPROCESSORS_ONLN);
+        rlim_t most = (rlim_t)lake->memory_bytes + (rlim_t)lake->memory_bytes / 4 + SLACK +
+                      (rlim_t)threads * STACK + pages * (rlim_t)sysconf(_SC_PAGESIZE);
+        limit.rlim_cur = most < limit.rlim_max ? most : limit.rlim_max;
+        if (setrlimit(RLIMIT_DATA, &limit)) {
+            log_warn("the system does not limit the memory");
+        }
+    }
+#else
+    (void)lake; /* a sanitizer has memory of its own */
+#endif
+}
+
 enum kol_status cmd_sql(const struct invocation *call, struct kol_error *err)
 {
     struct asking asking = {.call = call};
@@ -384,9 +435,11 @@ enum kol_status cmd_sql(const struct invocation *call, struct kol_error *err)
         asking.lake->memory_bytes = flag_int(call, "memory");
     }
     if (status == KOL_OK) {
+        limit_memory(asking.lake);
         status = lake_engine(asking.lake, &asking.engine, err);
     }
     if (status == KOL_OK) {
+        engine_on_stuck(asking.engine, end_process);
         status = engine_session_open(asking.engine, &asking.session, err);
     }
     if (status == KOL_OK) {

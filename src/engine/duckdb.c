@@ -13,6 +13,7 @@
 #include "engine/duckdb_engine.h"
 
 #define WATCH_EVERY_NS 10000000 /* between two looks at the running statements */
+#define STUCK_AFTER_NS 1000000000
 
 /* ---- the watcher ---- */
 
@@ -21,6 +22,19 @@ static void interrupt(struct engine_session *session, enum engine_cause cause)
     int none = ENGINE_NONE;
     atomic_compare_exchange_strong(&session->cause, &none, cause);
     duckdb_interrupt(session->connection);
+}
+
+static enum kol_status fail_interrupted(struct engine_session *session, struct kol_error *err);
+
+static void look_at_interrupted(struct engine *engine, struct engine_session *session, int64_t now)
+{
+    if (!session->interrupted_ns) {
+        session->interrupted_ns = now;
+    } else if (engine->stuck && now - session->interrupted_ns >= STUCK_AFTER_NS) {
+        struct kol_error err;
+        enum kol_status status = fail_interrupted(session, &err);
+        engine->stuck(status, err.message);
+    }
 }
 
 static void look_at_running(struct engine *engine)
@@ -35,6 +49,9 @@ static void look_at_running(struct engine *engine)
         } else if (atomic_load(&at->cause) != ENGINE_NONE) {
             /* Asked for before DuckDB had begun, which clears its flag at a statement's start. */
             duckdb_interrupt(at->connection);
+        }
+        if (atomic_load(&at->cause) != ENGINE_NONE) {
+            look_at_interrupted(engine, at, now);
         }
     }
 }
@@ -99,7 +116,7 @@ void engine_begin_(struct engine_session *session, bool first)
     }
     session->began_ns = clock_mono_ns();
     pthread_mutex_lock(&engine->lock);
-    session->deadline_ns = 0;
+    session->deadline_ns = session->interrupted_ns = 0;
     if (session->timeout_us) {
         session->deadline_ns = session->began_ns + session->timeout_us * 1000 - session->used_ns;
     }
@@ -336,6 +353,12 @@ void engine_session_close(struct engine_session **session_at)
 void engine_interrupt(struct engine_session *session)
 {
     interrupt(session, ENGINE_ASKED);
+}
+
+void engine_on_stuck(struct engine *engine,
+                     void (*stuck)(enum kol_status status, const char *message))
+{
+    engine->stuck = stuck;
 }
 
 void engine_set_timeout(struct engine_session *session, int64_t timeout_us)

@@ -23,6 +23,7 @@ struct engine {
     pthread_cond_t wake;            /* a statement began behind an idle time, or the end came */
     bool idle, stop;                /* the watcher waits for `wake`; it must end */
     struct engine_session *running; /* sessions with a statement at work, doubly linked */
+    void (*stuck)(enum kol_status status, const char *message); /* see engine_on_stuck() */
 };
 
 /* Why a statement was interrupted; the first reason stays. */
@@ -36,6 +37,7 @@ struct engine_session {
     int64_t timeout_us;           /* of a statement, 0: none */
     int64_t began_ns, used_ns;    /* this stretch of it; the stretches before */
     int64_t deadline_ns;          /* of this stretch, 0: none */
+    int64_t interrupted_ns;       /* when the watcher first saw it interrupted, 0: it is not */
     struct engine_result *result; /* whose rows are being fetched, or NULL */
 };
 

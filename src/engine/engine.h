@@ -40,6 +40,13 @@ void engine_interrupt(struct engine_session *session);
 /* From now on a statement that runs longer ends with KOL_TIMEOUT; 0: no limit. */
 void engine_set_timeout(struct engine_session *session, int64_t timeout_us);
 
+/* Some functions of the engine go on for as long as they like: one that makes a huge text looks at
+ * no interrupt. Where a statement still runs a second after it was interrupted, `stuck` is called
+ * with what it should have ended with, from a thread of the engine: it is to end the process. Once,
+ * before the first statement. */
+void engine_on_stuck(struct engine *engine,
+                     void (*stuck)(enum kol_status status, const char *message));
+
 /* Statements without an answer (several may be given). KOL_INVALID with the engine's words for SQL
  * that it refuses, KOL_NO_SPACE for a full disk, KOL_INTERRUPTED also where the program was asked
  * to stop (signals.h). */

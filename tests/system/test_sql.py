@@ -8,6 +8,7 @@ import io
 import json
 import math
 import signal
+import time
 import uuid
 
 import pytest
@@ -319,3 +320,19 @@ def test_reals_beside_nan_are_found_by_filters(own):
     sql = "SELECT count(*) FILTER (WHERE isnan(d)) AS n, count(*) FILTER (WHERE d = 0) AS z "
     assert ask(kol, sql + "FROM mine.reals").json() == [{"n": 1, "z": 1}]
     assert ask(kol, "SELECT d FROM mine.reals WHERE d > 1 AND NOT isnan(d)").json() == [{"d": 1.5}]
+
+
+def test_the_limit_of_memory_holds_for_a_single_value(kol, sanitized):
+    if sanitized:
+        pytest.skip("a sanitizer's memory is not limited")
+    sql = "SELECT length(repeat('abcdefghij', 150000000))"
+    result = ask(kol, sql, "--memory", "64MiB", status=1)
+    assert "memory" in result.errors
+
+
+def test_what_cannot_be_interrupted_ends_all_the_same(kol):
+    sql = "SELECT length(lpad('x', 2000000000, 'y'))"
+    started = time.monotonic()
+    result = ask(kol, sql, "--timeout", "300ms", "--memory", "3GiB", status=1)
+    assert "its limit of 0.3 s" in result.errors
+    assert time.monotonic() - started < 15
