@@ -173,11 +173,18 @@ static enum kol_status copy_plain(const char *name, const struct stat *info, voi
 static enum kol_status copy_files(struct backup_job *job, struct kol_error *err)
 {
     job->note.files.name = "files";
-    const struct backup_walk walk = {.skip = is_no_plain_file, .each = copy_plain, .user = job};
+    int64_t links = 0;
+    const struct backup_walk walk = {
+        .skip = is_no_plain_file, .each = copy_plain, .user = job, .links = &links};
     enum kol_status status = backup_walk(job->options->data, &walk, err);
     backup_names_sort(&job->note.names);
     if (status == KOL_OK && job->note.files.files) {
         backup_tell(job, &job->note.files);
+    }
+    if (status == KOL_OK && links) {
+        char why[64];
+        snprintf(why, sizeof why, "%lld symbolic links, which are not followed", (long long)links);
+        backup_tell(job, &(struct backup_part){.name = "links", .left_out = why});
     }
     return status;
 }

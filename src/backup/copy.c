@@ -244,13 +244,16 @@ static enum kol_status walk_entry(struct walking *walking, struct kol_error *err
     if (walk->skip && walk->skip(name, walk->user)) {
         return KOL_OK;
     }
-    if (stat(walking->path.ptr, &info)) { /* a link to nothing, or just removed */
+    if (lstat(walking->path.ptr, &info)) { /* just removed */
         return errno == ENOENT
                    ? KOL_OK
                    : kol_fail_errno(err, errno, "%s: cannot look at", walking->path.ptr);
     }
     if (S_ISDIR(info.st_mode)) {
         return walk_folder(walking, err);
+    }
+    if (S_ISLNK(info.st_mode) && walk->links) {
+        ++*walk->links;
     }
     return S_ISREG(info.st_mode) ? walk->each(name, &info, walk->user, err) : KOL_OK;
 }

@@ -58,13 +58,15 @@ enum kol_status backup_copy_file(struct backup_run *run, const char *from, const
                                  bool frozen, struct backup_part *part,
                                  struct kol_error *err) KOL_CHECKED;
 
-/* Calls `each` for every file below `folder`, by its name relative to it. Links are followed.
- * Folders and files for which `skip` (may be NULL) is true are passed over. No folder, no files. */
+/* Calls `each` for every file below `folder`, by its name relative to it. Folders and files for
+ * which `skip` (may be NULL) is true are passed over, and so are links, which may lead anywhere:
+ * they are counted in `links` (may be NULL). No folder, no files. */
 struct backup_walk {
     bool (*skip)(const char *name, void *user);
     enum kol_status (*each)(const char *name, const struct stat *info, void *user,
                             struct kol_error *err);
     void *user;
+    int64_t *links;
 };
 enum kol_status backup_walk(const char *folder, const struct backup_walk *walk,
                             struct kol_error *err) KOL_CHECKED;

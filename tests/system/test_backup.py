@@ -189,6 +189,21 @@ def test_a_folder_without_a_lake_or_a_log_is_backed_up_as_it_is(kol, tmp_path):
     assert kol_rows(copy) == 20
 
 
+def test_links_are_not_followed_and_told(kol, tmp_path):
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "secret").write_text("not kol's")
+    kol("import", "events", write_events(tmp_path / "e.jsonl", 2))
+    (kol.data / "folder").symlink_to(outside)
+    (kol.data / "file").symlink_to(outside / "secret")
+    (kol.data / "kol.conf").write_text("")
+    rows = backup(kol, tmp_path / "b")
+    assert rows["links"]["left_out"].startswith("2 symbolic links")
+    assert rows["files"]["files"] == 1
+    assert not (tmp_path / "b/folder").exists() and not (tmp_path / "b/file").exists()
+    restored(kol, tmp_path / "b", tmp_path / "new")
+
+
 def test_second_backup_copies_what_is_new_and_drops_what_is_gone(filled, tmp_path, data):
     folder = tmp_path / "b"
     (data / "kol.conf").write_text("")
