@@ -357,10 +357,18 @@ static enum kol_status attach(struct online_build_state *state, struct kol_error
 {
     struct buf sql = {0};
     char *path = file_join(state->folder, "lists.duckdb");
-    buf_puts(&sql, "ATTACH ");
-    engine_quote_text(&sql, str_of(path));
-    buf_puts(&sql, " AS copy");
-    enum kol_status status = engine_exec(state->input->session, sql.ptr, err);
+    enum kol_status status = KOL_OK;
+    if (strchr(path, '?')) { /* DuckDB would put its journal beside a path cut there */
+        status = kol_fail(err, KOL_UNSUPPORTED,
+                          "%s: the engine cannot keep a database under a path with a '?'; give the "
+                          "data folder another name",
+                          path);
+    } else {
+        buf_puts(&sql, "ATTACH ");
+        engine_quote_text(&sql, str_of(path));
+        buf_puts(&sql, " AS copy");
+        status = engine_exec(state->input->session, sql.ptr, err);
+    }
     buf_free(&sql);
     free(path);
     return status;

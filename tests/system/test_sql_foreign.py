@@ -125,6 +125,17 @@ def test_a_folder_with_the_letters_of_a_pattern(kol_bin, tmp_path, name):
     kol.close()
 
 
+def test_the_online_copy_in_such_a_folder(kol_bin, tmp_path):
+    """What the engine can keep a database in is no matter of patterns."""
+    for name in ("ünï *", "what?"):
+        kol = Kol(kol_bin, tmp_path / name)
+        kol("log", "produce", "kol.profiles.raw", stdin=(PROFILE % (1, 1, 1)).encode())
+        kol("ingest")
+        result = kol("etl", status=int("?" in name))
+        assert ("another name" in result.errors) == ("?" in name)
+        kol.close()
+
+
 # ---- names ----
 
 
