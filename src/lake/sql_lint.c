@@ -9,8 +9,10 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/mem.h"
+#include "lake/tables.h"
 
 enum token_kind { WORD, QUOTED, TEXT, NUMBER, SIGN, END };
 
@@ -374,6 +376,122 @@ static enum kol_status check_text(const struct lint *lint, size_t at)
                     token->line, STR_FORMAT(before->text));
 }
 
+/* ---- types, as far as tokens tell them ---- */
+
+/* What the declared tables say of columns of this name; a user's own columns are in none. */
+struct known_types {
+    bool text, whole, real, time, other;
+};
+
+static struct known_types types_of(const struct token *token)
+{
+    size_t count;
+    const struct lake_table *tables = lake_tables(&count);
+    struct known_types known = {0};
+    struct str name = token->text;
+    if (token->kind == QUOTED) {
+        name = (struct str){name.ptr + 1, name.len - 2};
+    }
+    for (size_t i = 0; i < count && (token->kind == WORD || token->kind == QUOTED); i++) {
+        for (size_t k = 0; k < tables[i].column_count; k++) {
+            const char *type = tables[i].columns[k].type;
+            if (str_is_nocase(name, tables[i].columns[k].name)) {
+                known.text = known.text || !strcmp(type, "string");
+                known.whole = known.whole || !strcmp(type, "long") || !strcmp(type, "int");
+                known.real = known.real || !strcmp(type, "double") || !strcmp(type, "float");
+                known.time = known.time || !strncmp(type, "timestamp", 9);
+                known.other = known.other || !strcmp(type, "boolean") || !strcmp(type, "date");
+            }
+        }
+    }
+    return known;
+}
+
+/* A column as far as its name goes: neither a qualifier nor a function. */
+static bool is_column(const struct lint *lint, size_t at)
+{
+    const struct token *token = &lint->tokens[at], *behind = near(lint, at, 1);
+    return (token->kind == WORD || token->kind == QUOTED) && !is_sign(behind, ".") &&
+           !is_sign(behind, "(");
+}
+
+static bool has_fraction(const struct token *token)
+{
+    for (size_t i = 0; i < token->text.len && token->kind == NUMBER; i++) {
+        if (!is_digit(token->text.ptr[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The parenthesis that closes the one at `open`. */
+static size_t closing(const struct lint *lint, size_t open)
+{
+    size_t close = open + 1;
+    while (close + 1 < lint->count && !(is_sign(&lint->tokens[close], ")") &&
+                                        lint->tokens[close].depth == lint->tokens[open].depth)) {
+        close++;
+    }
+    return close;
+}
+
+/* Whether tokens[from..to) are one CAST, whose type is then not to be guessed. */
+static bool is_one_cast(const struct lint *lint, size_t from, size_t to)
+{
+    return is_word(&lint->tokens[from], "CAST") && is_sign(near(lint, from, 1), "(") &&
+           closing(lint, from + 1) + 1 == to;
+}
+
+/* The operand of a CAST to VARCHAR is tokens[from..to): a real number and a time are written
+ * otherwise in each of the two, and what a calculation gives may be a real number. */
+static enum kol_status check_to_text(const struct lint *lint, size_t from, size_t to)
+{
+    static const char *const unclear[] = {"round", "ceil", "floor", "date_trunc", "date_add"};
+    static const char why[] = "the text of a real number or a time differs; CAST it to BIGINT, "
+                              "DECIMAL(p, s) or DATE first";
+    if (is_one_cast(lint, from, to)) {
+        return cast_ends(lint, to, "DOUBLE") ? refuse(lint, lint->tokens[from].line, why) : KOL_OK;
+    }
+    for (size_t i = from; i < to; i++) {
+        const struct token *token = &lint->tokens[i];
+        const bool column = is_column(lint, i);
+        const struct known_types known = types_of(token);
+        const bool call = is_sign(near(lint, i, 1), "(");
+        if (has_fraction(token) || is_sign(token, "/") || (column && (known.real || known.time)) ||
+            (call && is_one_of(token, unclear, ARRAY_LEN(unclear)))) {
+            return refuse(lint, token->line, why);
+        }
+    }
+    return KOL_OK;
+}
+
+/* The operand of a CAST to a whole number: 2.5e0 becomes 2 in DuckDB and 3 in Trino, ' 12 ' becomes
+ * 12 in the one and an error in the other. What stands in the parentheses of a function is not
+ * looked at. */
+static enum kol_status check_to_whole(const struct lint *lint, size_t from, size_t to)
+{
+    static const char why[] = "a CAST to a whole number rounds or reads text differently; write "
+                              "CAST(floor(...) AS BIGINT), or the number itself";
+    const int depth = lint->tokens[from].depth;
+    if (is_one_cast(lint, from, to)) {
+        return cast_ends(lint, to, "DOUBLE") || cast_ends(lint, to, "VARCHAR")
+                   ? refuse(lint, lint->tokens[from].line, why)
+                   : KOL_OK;
+    }
+    for (size_t i = from; i < to; i++) {
+        const struct token *token = &lint->tokens[i];
+        const struct known_types known = types_of(token);
+        if (token->depth == depth &&
+            (has_fraction(token) || is_sign(token, "/") ||
+             (token->kind == TEXT && to == from + 1) ||
+             (is_column(lint, i) && (known.real || (known.text && !known.whole))))) {
+            return refuse(lint, token->line, why);
+        }
+    }
+    return KOL_OK;
+}
+
 /* A type of a CAST: "AS" has a "CAST (" in front of it at the same depth. */
 static enum kol_status check_cast_type(const struct lint *lint, size_t at)
 {
@@ -398,7 +516,41 @@ static enum kol_status check_cast_type(const struct lint *lint, size_t at)
         return refuse(lint, type->line,
                       "DECIMAL is (18, 3) in DuckDB and (38, 0) in Trino; say which");
     }
-    return KOL_OK;
+    if (is_word(type, "VARCHAR")) {
+        return check_to_text(lint, open + 1, at);
+    }
+    return is_word(type, "BIGINT") || is_word(type, "INTEGER") ? check_to_whole(lint, open + 1, at)
+                                                               : KOL_OK;
+}
+
+/* DuckDB makes text of whatever stands beside ||, Trino refuses it. */
+static enum kol_status check_concat(const struct lint *lint, size_t at)
+{
+    static const char *const types[] = {"BOOLEAN", "INTEGER", "BIGINT",
+                                        "DOUBLE",  "DECIMAL", "DATE"};
+    size_t right = at + 1;
+    if (is_sign(near(lint, right, 1), ".")) {
+        right += 2; /* behind the qualifier */
+    }
+    size_t right_end = is_word(near(lint, right, 0), "CAST") && right + 1 < lint->count
+                           ? closing(lint, right + 1) + 1
+                           : right;
+    bool other = near(lint, at, -1)->kind == NUMBER || near(lint, right, 0)->kind == NUMBER;
+    for (size_t i = 0; i < ARRAY_LEN(types); i++) {
+        other = other || cast_ends(lint, at, types[i]) ||
+                (right_end > right && cast_ends(lint, right_end, types[i]));
+    }
+    const size_t sides[] = {at - 1, right};
+    for (size_t i = 0; i < ARRAY_LEN(sides) && at > 0; i++) {
+        if (sides[i] < lint->count && is_column(lint, sides[i])) {
+            const struct known_types known = types_of(&lint->tokens[sides[i]]);
+            other =
+                other || (!known.text && (known.whole || known.real || known.time || known.other));
+        }
+    }
+    return other ? refuse(lint, lint->tokens[at].line,
+                          "|| joins text alone in Trino; write CAST(... AS VARCHAR)")
+                 : KOL_OK;
 }
 
 /* Whole numbers and decimals add up to the same in every order, doubles do not. */
@@ -519,7 +671,62 @@ static enum kol_status check_token(const struct lint *lint, size_t at)
     if (is_sign(token, "*")) {
         return check_star(lint, at);
     }
+    if (is_sign(token, "||")) {
+        return check_concat(lint, at);
+    }
     return is_sign(token, ",") ? check_comma(lint, at) : check_sign(lint, at);
+}
+
+/* ---- names of the columns ---- */
+
+/* The name that the item of a SELECT list which ends before `end` gives its column; false where it
+ * gives none. */
+static bool item_name(const struct lint *lint, size_t start, size_t end, struct str *name)
+{
+    const struct token *last = &lint->tokens[end - 1];
+    const bool named =
+        end - start == 1 || is_word(near(lint, end, -2), "AS") || is_sign(near(lint, end, -2), ".");
+    *name = last->text;
+    if (last->kind == QUOTED) {
+        *name = (struct str){last->text.ptr + 1, last->text.len - 2};
+    }
+    return named && (last->kind == WORD || last->kind == QUOTED);
+}
+
+/* A table holds no two columns of one name, and DuckDB renames the second one silently. */
+static enum kol_status check_column_names(const struct lint *lint)
+{
+    size_t at = 0, count = 0;
+    enum kol_status status = KOL_OK;
+    while (at < lint->count && !(is_word(&lint->tokens[at], "SELECT") && !lint->tokens[at].depth)) {
+        at++;
+    }
+    struct str *names = mem_alloc(lint->count * sizeof *names);
+    size_t start = ++at;
+    start += at < lint->count && is_word(&lint->tokens[at], "DISTINCT");
+    for (; at < lint->count && status == KOL_OK; at++) {
+        const struct token *token = &lint->tokens[at];
+        const bool ends = is_word(token, "FROM") || token->kind == END || is_word(token, "UNION");
+        if (token->depth || !(ends || is_sign(token, ","))) {
+            continue;
+        }
+        if (at > start && item_name(lint, start, at, &names[count])) {
+            for (size_t i = 0; i < count && status == KOL_OK; i++) {
+                if (names[i].len == names[count].len &&
+                    !strncasecmp(names[i].ptr, names[count].ptr, names[i].len)) {
+                    status = kol_fail(lint->err, KOL_INVALID, "%s:%d: two columns are named %.*s",
+                                      lint->name, token->line, STR_FORMAT(names[count]));
+                }
+            }
+            count++;
+        }
+        start = at + 1;
+        if (ends) {
+            break;
+        }
+    }
+    free(names);
+    return status;
 }
 
 enum kol_status lake_sql_lint(struct str sql, const char *name, struct kol_error *err)
@@ -532,6 +739,9 @@ enum kol_status lake_sql_lint(struct str sql, const char *name, struct kol_error
     }
     for (size_t i = 0; i < lint.count && status == KOL_OK; i++) {
         status = check_token(&lint, i);
+    }
+    if (status == KOL_OK) {
+        status = check_column_names(&lint);
     }
     free(lint.tokens);
     return status;

@@ -153,6 +153,57 @@ static void types_that_differ_are_refused(void **state)
     passes("SELECT CAST(a AS DECIMAL(20, 2)) AS b, CAST(max(c) AS DATE) AS float FROM t");
 }
 
+static void casts_whose_result_differs_are_refused(void **state)
+{
+    (void)state;
+    refused("SELECT CAST(1e15 AS VARCHAR) AS a FROM t", "text of a real number");
+    refused("SELECT CAST(1.5 AS VARCHAR) AS a FROM t", "text of a real number");
+    refused("SELECT CAST(k.updated_at AS VARCHAR) AS a FROM t", "text of a real number");
+    refused("SELECT CAST(date_trunc('day', b) AS VARCHAR) AS a FROM t", "text of a real number");
+    refused("SELECT CAST(CAST(b AS DOUBLE) AS VARCHAR) AS a FROM t", "text of a real number");
+    refused("SELECT CAST(round(b) AS VARCHAR) AS a FROM t", "text of a real number");
+    refused("SELECT CAST(engagement_rate AS VARCHAR) AS a FROM t", "text of a real number");
+    passes("SELECT CAST(12 AS VARCHAR) AS a, CAST(k.number AS VARCHAR) AS b FROM t");
+    passes("SELECT CAST(CAST(updated_at AS DATE) AS VARCHAR) AS a FROM t");
+    passes(
+        "SELECT CAST(CAST(b AS DECIMAL(9, 2)) AS VARCHAR) AS a, CAST(NULL AS VARCHAR) AS c FROM t");
+    refused("SELECT CAST(2.5e0 AS BIGINT) AS a FROM t", "rounds");
+    refused("SELECT CAST(-2.5 AS INTEGER) AS a FROM t", "rounds");
+    refused("SELECT CAST(' 12 ' AS BIGINT) AS a FROM t", "reads text");
+    refused("SELECT CAST(username AS BIGINT) AS a FROM t", "reads text");
+    refused("SELECT CAST(\"username\" AS BIGINT) AS a FROM t", "reads text");
+    refused("SELECT CAST(100 * engagement_rate AS BIGINT) AS a FROM t", "rounds");
+    refused("SELECT CAST(CAST(b AS DOUBLE) AS BIGINT) AS a FROM t", "rounds");
+    refused("SELECT CAST(CAST(b AS DOUBLE) / 2e0 AS BIGINT) AS a FROM t", "rounds");
+    passes("SELECT CAST(floor(engagement_rate * 2.5e0) AS BIGINT) AS a FROM t");
+    passes("SELECT CAST(CASE WHEN b = 'x' THEN 1 ELSE 0 END AS BIGINT) AS a FROM t");
+    passes("SELECT CAST(0 AS BIGINT) AS a, CAST(NULL AS BIGINT) AS b, CAST(b + 1 AS INTEGER) AS c");
+}
+
+static void what_is_joined_must_be_text(void **state)
+{
+    (void)state;
+    refused("SELECT 'a' || 1 AS a FROM t", "joins text");
+    refused("SELECT 1 || 'a' AS a FROM t", "joins text");
+    refused("SELECT 'a' || followers_count AS a FROM t", "joins text");
+    refused("SELECT k.followers_count || 'a' AS a FROM t", "joins text");
+    refused("SELECT 'a' || k.followers_count AS a FROM t", "joins text");
+    refused("SELECT 'a' || CAST(b AS BIGINT) AS a FROM t", "joins text");
+    refused("SELECT CAST(b AS DECIMAL(9, 2)) || 'a' AS a FROM t", "joins text");
+    passes("SELECT k.platform || ':' || CAST(b AS VARCHAR) || lower(c) || d AS a FROM t");
+}
+
+static void two_columns_of_one_name_are_refused(void **state)
+{
+    (void)state;
+    refused("SELECT a,\n b AS A\nFROM t", "a.sql:3: two columns are named A");
+    refused("SELECT DISTINCT t.a, \"a\" FROM t", "two columns");
+    refused("WITH s AS (SELECT 1 AS b) SELECT max(a) AS b, b FROM s", "two columns");
+    refused("SELECT 1 AS a, 2 AS a", "two columns");
+    passes("WITH s AS (SELECT a, b FROM t) SELECT a, (SELECT max(a) AS a FROM t) AS b FROM s");
+    passes("SELECT a, coalesce(a, b) AS c FROM t UNION ALL SELECT a, b AS c FROM t");
+}
+
 static void what_depends_on_chance_is_refused(void **state)
 {
     (void)state;
@@ -225,6 +276,9 @@ int main(void)
         cmocka_unit_test(the_dialect_of_one_engine_is_refused),
         cmocka_unit_test(constants_that_differ_are_refused),
         cmocka_unit_test(types_that_differ_are_refused),
+        cmocka_unit_test(casts_whose_result_differs_are_refused),
+        cmocka_unit_test(what_is_joined_must_be_text),
+        cmocka_unit_test(two_columns_of_one_name_are_refused),
         cmocka_unit_test(what_depends_on_chance_is_refused),
         cmocka_unit_test(columns_without_names_are_refused),
         cmocka_unit_test(what_is_not_one_select_is_refused),
