@@ -63,6 +63,8 @@ def test_files_without_field_ids_are_read_by_the_name_mapping(own, tmp_path):
     sql = "SELECT string_agg(label, ' ' ORDER BY n) AS s, sum(n) AS n FROM mine.people"
     assert ask(kol, sql).json() == [{"s": "one two three four", "n": 10}]
     assert ask(kol, "SELECT n FROM mine.people WHERE label = 'two'").json() == [{"n": 2}]
+    kol("maintain", "mine.people")  # small files become one, which has ids
+    assert ask(kol, sql).json() == [{"s": "one two three four", "n": 10}]
 
 
 def test_files_without_field_ids_and_without_a_mapping_are_refused_by_name(own, tmp_path):

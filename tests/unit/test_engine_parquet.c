@@ -1,5 +1,6 @@
 /* test_engine_parquet.c: files as they are written, their statistics against brute force, and what
  * a scan reads back. */
+#include "base/file.h"
 #include "engine_fixture.h"
 
 #include <inttypes.h>
@@ -448,6 +449,64 @@ static void test_old_files_are_read_by_field_id(void **state)
     empty_folder();
 }
 
+/* A file of a writer without Iceberg, as if it had been added to the table. */
+static void make_plain(const char *select)
+{
+    struct buf path = {0}, sql = {0};
+    buf_printf(&path, "%s/plain [1].parquet", folder);
+    buf_printf(&sql, "COPY (%s) TO '%s' (FORMAT parquet)", select, path.ptr);
+    OK(engine_exec(session, sql.ptr, &err));
+    files = arena_alloc(&arena, sizeof *files);
+    *files = (struct ice_data_file){.path = arena_copy(&arena, buf_str(&path)).ptr};
+    file_count = 1;
+    buf_free(&path);
+    buf_free(&sql);
+}
+
+static void test_files_without_field_ids_are_read_by_the_mapping(void **state)
+{
+    (void)state;
+    struct ice_field now[] = {{.id = 1, .name = "n", .type = ICE_LONG},
+                              {.id = 2, .name = "label", .type = ICE_STRING},
+                              {.id = 3, .name = "new", .type = ICE_DATE}};
+    struct ice_schema schema = {.fields = now, .count = 3};
+    make_plain("SELECT 'one' AS name, 1::INTEGER AS n, 'x' AS label");
+    assert_int_equal(engine_exec(session, scan(&schema), &err), KOL_INVALID);
+    assert_non_null(strstr(err.message, "plain [1].parquet"));
+    schema.name_mapping = "[{\"field-id\": 1, \"names\": [\"n\"]}, "
+                          "{\"field-id\": 2, \"names\": [\"other\", \"name\"]}]";
+    assert_string_equal(askf("SELECT {'n': n, 'l': label, 'd': new} FROM (%s)", scan(&schema)),
+                        "{\"n\":1,\"l\":\"one\",\"d\":null}");
+    assert_string_equal(askf("SELECT typeof(n) FROM (%s)", scan(&schema)), "BIGINT");
+    schema.name_mapping = "[{";
+    assert_int_equal(engine_exec(session, scan(&schema), &err), KOL_INVALID);
+    empty_folder();
+}
+
+/* The footer is looked at before the engine does: whatever stands in it, that comes to an end. */
+static void test_damaged_footers_are_left_to_the_engine(void **state)
+{
+    (void)state;
+    struct ice_field field = ONE(ICE_LONG);
+    struct ice_schema schema = {.fields = &field, .count = 1};
+    make_plain("SELECT 1::BIGINT AS v, [{'a': 1}] AS l, MAP {'k': 2.5::DOUBLE} AS m");
+    struct buf bytes = {0};
+    OK(file_read(files[0].path, 1 << 20, &bytes, &err));
+    for (size_t i = 4; i < bytes.len; i++) {
+        char was = bytes.ptr[i];
+        for (int bits = 1; bits < 256; bits = bits * 16 + 15) {
+            bytes.ptr[i] = (char)(was ^ bits);
+            FILE *out = fopen(files[0].path, "w");
+            assert_int_equal(fwrite(bytes.ptr, 1, bytes.len, out), bytes.len);
+            fclose(out);
+            assert_non_null(scan(&schema));
+        }
+        bytes.ptr[i] = was;
+    }
+    buf_free(&bytes);
+    empty_folder();
+}
+
 /* One of our own files is read as plainly as can be: filters go down to the row groups, and the
  * planner knows how many rows there are. */
 static void test_a_scan_of_own_files_is_planned_with_its_rows(void **state)
@@ -498,6 +557,8 @@ int main(void)
         cmocka_unit_test(test_a_large_table_becomes_files_of_about_the_size),
         cmocka_unit_test(test_split_offsets_are_the_starts_of_row_groups),
         cmocka_unit_test(test_old_files_are_read_by_field_id),
+        cmocka_unit_test(test_files_without_field_ids_are_read_by_the_mapping),
+        cmocka_unit_test(test_damaged_footers_are_left_to_the_engine),
         cmocka_unit_test(test_a_scan_of_own_files_is_planned_with_its_rows),
         cmocka_unit_test(test_names_with_quotes_survive),
     };
