@@ -122,7 +122,13 @@ static enum kol_status note_broken(struct ingest *run, struct lane *lane, enum k
     if (status == KOL_OK || !own) {
         return status;
     }
-    log_error("bronze.%s is left as it is: %s", lane->table->name, err->message);
+    struct buf name = {0};
+    buf_printf(&name, "bronze.%s", lane->table->name);
+    if (!str_starts(str_of(err->message), buf_str(&name))) {
+        kol_wrap(err, "%s", name.ptr);
+    }
+    buf_free(&name);
+    log_error("%s; the other tables go on", err->message);
     lane->broken = true;
     if (run->broken_count++ == 0) {
         run->broken = status;

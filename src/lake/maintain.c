@@ -363,7 +363,12 @@ static void note_failure(struct upkeep *upkeep, enum kol_status status, const st
     if (upkeep->failures++ == 0) {
         upkeep->failed = status;
         upkeep->failure = *err;
-        kol_wrap(&upkeep->failure, "%s.%s", upkeep->report.name_space, upkeep->report.name);
+        struct buf name = {0};
+        buf_printf(&name, "%s.%s:", upkeep->report.name_space, upkeep->report.name);
+        if (!str_starts(str_of(err->message), buf_str(&name))) {
+            kol_wrap(&upkeep->failure, "%s.%s", upkeep->report.name_space, upkeep->report.name);
+        }
+        buf_free(&name);
     }
 }
 
