@@ -117,8 +117,7 @@ static enum kol_status find_topic(struct ingest *run, struct lane *lane, struct 
 static enum kol_status note_broken(struct ingest *run, struct lane *lane, enum kol_status status,
                                    struct kol_error *err)
 {
-    const bool own = status == KOL_INVALID || status == KOL_UNSUPPORTED || status == KOL_CORRUPT ||
-                     status == KOL_NOT_FOUND;
+    const bool own = status == KOL_INVALID || status == KOL_UNSUPPORTED || status == KOL_CORRUPT;
     if (status == KOL_OK || !own) {
         return status;
     }
