@@ -14,6 +14,9 @@ set -eu
 # shellcheck source=tools/common.sh
 . "$(dirname "$0")/common.sh"
 
+# Where the checkout lies on the new machine, and whose home that is.
+home=/srv
+
 # What the packages of this machine come from: "URI" of Debian's archive, then of its security one.
 mirrors() {
     # shellcheck disable=SC2016 # the names are apt's
@@ -25,9 +28,10 @@ mirrors() {
 copy_settings() {
     mkdir -p "$new/usr/local/share/ca-certificates" "$new/usr/local/etc"
     cp /etc/resolv.conf /etc/hosts "$new/etc/"
-    for file in /etc/pip.conf /etc/npmrc /usr/local/etc/npmrc /root/.npmrc; do
+    for file in /etc/pip.conf /etc/npmrc /usr/local/etc/npmrc; do
         [ ! -f "$file" ] || cp "$file" "$new$file"
     done
+    [ ! -f "$HOME/.npmrc" ] || cp "$HOME/.npmrc" "$new$home/.npmrc"
     # ca-certificates takes these in when it is installed.
     cp /usr/local/share/ca-certificates/*.crt "$new/usr/local/share/ca-certificates/" 2>/dev/null || :
     grep -lE '^[[:space:]]*Acquire' /etc/apt/apt.conf.d/* 2>/dev/null | while read -r file; do
@@ -51,13 +55,13 @@ registry_settings() {
 # Runs a command as after a login on that machine: with nothing of this one's environment but
 # `settings`.
 enter() {
-    set -- /bin/sh -c "cd /root/kol && $1"
+    set -- /bin/sh -c "cd $home/kol && $1"
     while read -r assignment; do
         [ -z "$assignment" ] || set -- "$assignment" "$@"
     done <<END
 $settings
 END
-    env -i HOME=/root PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
+    env -i HOME="$home" PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin \
         TERM=dumb "$@" </dev/null
 }
 
@@ -69,8 +73,8 @@ inside() {
     mount -t proc proc "$new/proc"
     mount --rbind /dev "$new/dev"
     if [ -d "$root/../shared/data" ]; then
-        mkdir -p "$new/root/shared/data"
-        mount --bind -o ro "$root/../shared/data" "$new/root/shared/data"
+        mkdir -p "$new$home/shared/data"
+        mount --bind -o ro "$root/../shared/data" "$new$home/shared/data"
     fi
     mkdir "$new/old"
     cd "$new"
@@ -123,7 +127,7 @@ debootstrap --variant=minbase --include=git,make "$suite" "$new" "$archive" >"$w
     { tail -n 20 "$work/debootstrap.log" >&2; die "debootstrap failed"; }
 copy_settings
 write_sources >"$new/etc/apt/sources.list.d/debian.list"
-git clone --quiet --no-hardlinks "$root" "$new/root/kol"
+git clone --quiet --no-hardlinks "$root" "$new$home/kol"
 [ -z "$(git -C "$root" status --porcelain)" ] ||
     say "note: the last commit is tried, not what is changed in $root"
 unshare --mount --pid --fork --kill-child --propagation private "$0" --inside "$work" "$suite" "$@"
