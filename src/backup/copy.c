@@ -351,19 +351,6 @@ enum kol_status backup_measure(const char *folder, struct backup_part *part, str
     return backup_walk(folder, &(struct backup_walk){.each = measure_file, .user = part}, err);
 }
 
-static enum kol_status sync_folder(const char *folder, struct kol_error *err)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum kol_status status = KOL_OK;
-    if (fd < 0 || fsync(fd)) {
-        status = kol_fail_errno(err, errno, "%s: cannot sync", folder);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return status;
-}
-
 enum kol_status backup_sync_folders(const char *folder, struct kol_error *err)
 {
     DIR *entries = opendir(folder);
@@ -381,7 +368,7 @@ enum kol_status backup_sync_folders(const char *folder, struct kol_error *err)
         free(path);
     }
     closedir(entries);
-    return status == KOL_OK ? sync_folder(folder, err) : status;
+    return status == KOL_OK ? file_sync_dir(folder, err) : status;
 }
 
 enum kol_status backup_remove(const char *path, struct kol_error *err)
@@ -390,7 +377,7 @@ enum kol_status backup_remove(const char *path, struct kol_error *err)
         return errno == ENOENT ? KOL_OK : kol_fail_errno(err, errno, "%s: cannot remove", path);
     }
     char *folder = mem_strndup(path, (size_t)(strrchr(path, '/') - path));
-    enum kol_status status = sync_folder(folder, err);
+    enum kol_status status = file_sync_dir(folder, err);
     free(folder);
     return status;
 }

@@ -106,20 +106,26 @@ static enum kol_status write_all(int fd, struct str bytes, const char *path, str
     return KOL_OK;
 }
 
+enum kol_status file_sync_dir(const char *path, struct kol_error *err)
+{
+    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    enum kol_status status = KOL_OK;
+    if (fd < 0 || fsync(fd) != 0) {
+        status = kol_fail_errno(err, errno, "%s: cannot sync the folder", path);
+    }
+    if (fd >= 0) {
+        close(fd);
+    }
+    return status;
+}
+
 /* A rename is durable once the folder is. */
 static enum kol_status sync_folder_of(const char *path, struct kol_error *err)
 {
     const char *slash = strrchr(path, '/');
     char *folder =
         slash ? mem_strndup(path, slash == path ? 1 : (size_t)(slash - path)) : mem_strdup(".");
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum kol_status status = KOL_OK;
-    if (fd < 0 || fsync(fd) != 0) {
-        status = kol_fail_errno(err, errno, "%s: cannot sync", folder);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
+    enum kol_status status = file_sync_dir(folder, err);
     free(folder);
     return status;
 }

@@ -9,10 +9,9 @@
  * the number of threads; DuckDB's own FILE_SIZE_BYTES mixes it.
  */
 #include <string.h>
-#include <sys/random.h>
 #include <unistd.h>
 
-#include "base/mem.h"
+#include "base/random.h"
 #include "engine/duckdb_engine.h"
 #include "engine/duckdb_stats.h"
 
@@ -160,18 +159,9 @@ static enum kol_status check_types(struct writing *writing, const char *select,
 
 static const char *new_path(struct writing *writing)
 {
-    unsigned char bytes[16];
     struct buf path = {0};
-    if (getrandom(bytes, sizeof bytes, 0) != (ssize_t)sizeof bytes) {
-        kol_panic("no random bytes for a file's name");
-    }
-    bytes[6] = (unsigned char)((bytes[6] & 0x0f) | 0x40);
-    bytes[8] = (unsigned char)((bytes[8] & 0x3f) | 0x80);
     buf_printf(&path, "%s/", writing->folder);
-    for (size_t i = 0; i < sizeof bytes; i++) {
-        buf_puts(&path, i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "");
-        buf_printf(&path, "%02x", bytes[i]);
-    }
+    random_put_uuid(&path);
     buf_puts(&path, ".parquet");
     const char *copy = arena_copy(writing->arena, buf_str(&path)).ptr;
     buf_free(&path);

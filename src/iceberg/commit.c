@@ -15,6 +15,7 @@
 #include "base/failpoint.h"
 #include "base/logger.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "iceberg/plan.h"
 
 enum { PATIENCE_S = 120, LONGEST_WAIT_MS = 400, MAX_SUMMARY = 32 };
@@ -174,7 +175,7 @@ static enum kol_status write_list(struct attempt *attempt, struct kol_error *err
     struct buf path = {0}, bytes = {0};
     /* An attempt of its own needs a list of its own. */
     buf_printf(&path, "%s/metadata/snap-%" PRId64 "-1-", attempt->base->location, snapshot->id);
-    ice_put_uuid(&path);
+    random_put_uuid(&path);
     buf_puts(&path, ".avro");
     snapshot->manifest_list = ice_copy_text(&attempt->arena, path.ptr);
     enum kol_status status =
@@ -405,7 +406,7 @@ enum kol_status ice_commit(struct catalog *catalog, struct ice_ident ident,
         *out = NULL;
     }
     arena_init(&commit.arena, 0);
-    ice_put_uuid(&commit.uuid);
+    random_put_uuid(&commit.uuid);
     enum kol_status status = commit_run(&commit, out, err);
     if (status == KOL_OK || status == KOL_UNKNOWN) {
         ice_written_forget(&commit.kept);

@@ -3,13 +3,12 @@
  * of files that hold it.
  */
 #include "iceberg/metadata.h"
+#include "base/random.h"
 
-#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/random.h>
 #include <zlib.h>
 
 #include "base/clock.h"
@@ -205,34 +204,11 @@ const char *ice_summary(const struct ice_snapshot *snapshot, const char *key)
 
 /* ---- names ---- */
 
-static void random_bytes(unsigned char *out, size_t len)
-{
-    while (len) {
-        ssize_t got = getrandom(out, len, 0);
-        KOL_ASSERT(got > 0 || errno == EINTR);
-        if (got > 0) {
-            out += got;
-            len -= (size_t)got;
-        }
-    }
-}
-
-void ice_put_uuid(struct buf *out)
-{
-    unsigned char b[16];
-    random_bytes(b, sizeof b);
-    b[6] = (unsigned char)(0x40 | (b[6] & 0x0f)); /* version 4: random */
-    b[8] = (unsigned char)(0x80 | (b[8] & 0x3f)); /* variant of RFC 9562 */
-    for (size_t i = 0; i < sizeof b; i++) {
-        buf_printf(out, "%s%02x", i == 4 || i == 6 || i == 8 || i == 10 ? "-" : "", b[i]);
-    }
-}
-
 int64_t ice_random_id(void)
 {
     uint64_t id = 0;
     while (id == 0) {
-        random_bytes((unsigned char *)&id, sizeof id);
+        random_fill(&id, sizeof id);
         id &= INT64_MAX;
     }
     return (int64_t)id;
@@ -246,7 +222,7 @@ int64_t ice_now_ms(void)
 void ice_new_metadata_location(struct buf *out, const char *location, int64_t version)
 {
     buf_printf(out, "%s/metadata/%05lld-", location, (long long)version);
-    ice_put_uuid(out);
+    random_put_uuid(out);
     buf_puts(out, ".metadata.json");
 }
 

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/random.h"
 #include "iceberg/parts.h"
 
 enum { METADATA_LOG_KEPT = 100 };
@@ -499,7 +500,7 @@ enum kol_status ice_update_apply(const struct ice_metadata *base, const struct i
     enum kol_status status = KOL_OK;
     struct buf uuid = {0};
     if (!next->table_uuid) { /* version 1 could do without */
-        ice_put_uuid(&uuid);
+        random_put_uuid(&uuid);
         next->table_uuid = ice_copy_text(&next->arena, uuid.ptr);
         buf_free(&uuid);
     }

@@ -87,8 +87,7 @@ void ice_metadata_set_property(struct ice_metadata *metadata, const char *key, c
 
 /* ---- names ---- */
 
-void ice_put_uuid(struct buf *out); /* a random one (version 4) */
-int64_t ice_random_id(void);        /* 1 .. 2^63-1 */
+int64_t ice_random_id(void); /* 1 .. 2^63-1 */
 int64_t ice_now_ms(void);
 /* "<location>/metadata/00012-<uuid>.metadata.json". */
 void ice_new_metadata_location(struct buf *out, const char *location, int64_t version);

@@ -12,6 +12,7 @@
 
 #include "base/failpoint.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "iceberg/parts.h"
 #include "iceberg/table.h"
 
@@ -72,7 +73,7 @@ static enum kol_status put_fresh(struct relocation *relocation, const char *stem
     struct storage *storage = relocation->catalog->storage;
     struct buf path = {0};
     buf_printf(&path, "%s/metadata/%s", relocation->metadata->location, stem);
-    ice_put_uuid(&path);
+    random_put_uuid(&path);
     buf_puts(&path, ".avro");
     *location = ice_copy_text(&relocation->arena, path.ptr);
     enum kol_status status = storage->ops->put_if_absent(storage, path.ptr, bytes, err);

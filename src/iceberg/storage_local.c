@@ -66,19 +66,6 @@ static char *folder_of(const char *path)
     return mem_strndup(path, slash == path ? 1 : (size_t)(slash - path));
 }
 
-static enum kol_status sync_folder(const char *folder, struct kol_error *err)
-{
-    int fd = open(folder, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum kol_status status = KOL_OK;
-    if (fd < 0 || fsync(fd) != 0) {
-        status = kol_fail_errno(err, errno, "%s: cannot sync the folder", folder);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return status;
-}
-
 /* Makes the folder and those above it, each durably. */
 static enum kol_status make_folder(const char *folder, struct kol_error *err)
 {
@@ -92,7 +79,7 @@ static enum kol_status make_folder(const char *folder, struct kol_error *err)
         status = kol_fail_errno(err, errno, "%s: cannot make the folder", folder);
     }
     if (status == KOL_OK) {
-        status = sync_folder(parent, err);
+        status = file_sync_dir(parent, err);
     }
     free(parent);
     return status;
@@ -167,7 +154,7 @@ static enum kol_status local_settle(struct storage *storage, struct kol_error *e
     pthread_mutex_lock(&local->lock);
     while (local->unsynced_count && status == KOL_OK) {
         char *folder = local->unsynced[local->unsynced_count - 1];
-        status = sync_folder(folder, err);
+        status = file_sync_dir(folder, err);
         if (status == KOL_OK) {
             free(folder);
             local->unsynced_count--;

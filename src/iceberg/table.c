@@ -2,6 +2,7 @@
  * table.c: making a table, finding it, and the data files of one of its snapshots.
  */
 #include "iceberg/table.h"
+#include "base/random.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -70,7 +71,7 @@ static struct ice_metadata *first_version(const struct ice_table_options *option
 {
     struct ice_metadata *m = ice_metadata_new();
     struct buf uuid = {0};
-    ice_put_uuid(&uuid);
+    random_put_uuid(&uuid);
     m->table_uuid = ice_copy_text(&m->arena, uuid.ptr);
     buf_free(&uuid);
     m->last_updated_ms = ice_now_ms();
@@ -426,7 +427,7 @@ void ice_files_free(struct ice_files *files)
 void ice_new_data_location(const struct ice_metadata *metadata, struct buf *out)
 {
     buf_printf(out, "%s/data/", metadata->location);
-    ice_put_uuid(out);
+    random_put_uuid(out);
     buf_puts(out, ".parquet");
 }
 

@@ -457,3 +457,30 @@ enum kol_status lake_view(struct engine_session *session, const struct lake_pin 
     buf_free(&sql);
     return status;
 }
+
+enum kol_status lake_reader_open(struct lake *lake, const char *name_space, const char *name,
+                                 struct lake_reader *out, struct kol_error *err)
+{
+    *out = (struct lake_reader){0};
+    enum kol_status status = lake_pin(lake, name_space, name, 0, &out->pin, err);
+    if (status == KOL_OK) {
+        status = lake_engine(lake, &out->engine, err);
+    }
+    if (status == KOL_OK) {
+        status = engine_session_open(out->engine, &out->session, err);
+    }
+    if (status == KOL_OK) {
+        status = lake_view(out->session, &out->pin, err);
+    }
+    if (status != KOL_OK) {
+        lake_reader_close(out);
+    }
+    return status;
+}
+
+void lake_reader_close(struct lake_reader *reader)
+{
+    engine_session_close(&reader->session);
+    engine_close(&reader->engine);
+    lake_unpin(&reader->pin);
+}

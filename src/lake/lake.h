@@ -72,6 +72,18 @@ enum kol_status lake_pin_named(struct lake *lake, const char *name, const char *
  * was not asked for as of a snapshot or time. */
 const struct ice_schema *lake_pin_schema(const struct lake_pin *pin);
 
+/* The current version of one table, ready to be asked in a session of its own. */
+struct lake_reader {
+    struct lake_pin pin;
+    struct engine *engine;
+    struct engine_session *session;
+};
+
+/* On a failure nothing stays open; KOL_NOT_FOUND where there is no such table. */
+enum kol_status lake_reader_open(struct lake *lake, const char *name_space, const char *name,
+                                 struct lake_reader *out, struct kol_error *err) KOL_CHECKED;
+void lake_reader_close(struct lake_reader *reader);
+
 /* Makes `pin` readable in the session under its name ("silver.kol_profiles"). KOL_UNSUPPORTED for a
  * table of others that the engine cannot show: without columns, or with two whose names differ only
  * in upper and lower case. */

@@ -46,26 +46,13 @@ static enum kol_status count_quarantined(struct engine_session *session, json_t 
 
 static enum kol_status read_quarantine(struct lake *lake, json_t *counts, struct kol_error *err)
 {
-    struct lake_pin pin;
-    struct engine *engine = NULL;
-    struct engine_session *session = NULL;
-    enum kol_status status = lake_pin(lake, "lake", "quarantine", 0, &pin, err);
+    struct lake_reader reader;
+    enum kol_status status = lake_reader_open(lake, "lake", "quarantine", &reader, err);
     if (status != KOL_OK) {
         return status == KOL_NOT_FOUND ? KOL_OK : status; /* no run yet: nothing was found */
     }
-    status = lake_engine(lake, &engine, err);
-    if (status == KOL_OK) {
-        status = engine_session_open(engine, &session, err);
-    }
-    if (status == KOL_OK) {
-        status = lake_view(session, &pin, err);
-    }
-    if (status == KOL_OK) {
-        status = count_quarantined(session, counts, err);
-    }
-    engine_session_close(&session);
-    engine_close(&engine);
-    lake_unpin(&pin);
+    status = count_quarantined(reader.session, counts, err);
+    lake_reader_close(&reader);
     return status;
 }
 

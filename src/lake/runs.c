@@ -151,30 +151,17 @@ static enum kol_status query_last(struct engine_session *session, const struct l
 
 enum kol_status etl_last_run(struct lake *lake, struct etl_run_tables *out, struct kol_error *err)
 {
-    struct lake_pin pin = {0};
-    struct engine *engine = NULL;
-    struct engine_session *session = NULL;
+    struct lake_reader reader;
     *out = (struct etl_run_tables){0};
     arena_init(&out->arena, 0);
-    enum kol_status status = lake_pin(lake, "lake", "runs", 0, &pin, err);
+    enum kol_status status = lake_reader_open(lake, "lake", "runs", &reader, err);
     if (status == KOL_NOT_FOUND) {
         return kol_fail(err, status, "no run is complete yet; `kol etl` makes one");
     }
     if (status == KOL_OK) {
-        status = lake_engine(lake, &engine, err);
+        status = query_last(reader.session, &reader.pin, out, err);
+        lake_reader_close(&reader);
     }
-    if (status == KOL_OK) {
-        status = engine_session_open(engine, &session, err);
-    }
-    if (status == KOL_OK) {
-        status = lake_view(session, &pin, err);
-    }
-    if (status == KOL_OK) {
-        status = query_last(session, &pin, out, err);
-    }
-    engine_session_close(&session);
-    engine_close(&engine);
-    lake_unpin(&pin);
     return status;
 }
 

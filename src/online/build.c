@@ -154,7 +154,7 @@ static enum kol_status write_meta(struct online_build_state *state, struct kol_e
         status = online_meta_write(state->folder, &state->meta, err);
     }
     FAILPOINT("online.meta");
-    return status == KOL_OK ? online_sync_folder(state->folder, err) : status;
+    return status == KOL_OK ? file_sync_dir(state->folder, err) : status;
 }
 
 /* Puts the whole copy in its place and takes it into use. */
@@ -170,7 +170,7 @@ static enum kol_status swap(struct online_build_state *state, struct kol_error *
         status = kol_fail_errno(err, errno, "%s: cannot rename", state->folder);
     }
     if (status == KOL_OK) {
-        status = online_sync_folder(root, err);
+        status = file_sync_dir(root, err);
         FAILPOINT("online.swap");
     }
     if (status == KOL_OK) {

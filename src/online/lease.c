@@ -115,19 +115,6 @@ void online_remove_tree(const char *path)
     nftw(path, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
 }
 
-enum kol_status online_sync_folder(const char *path, struct kol_error *err)
-{
-    int fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    enum kol_status status = KOL_OK;
-    if (fd < 0 || fsync(fd) != 0) {
-        status = kol_fail_errno(err, errno, "%s: cannot sync", path);
-    }
-    if (fd >= 0) {
-        close(fd);
-    }
-    return status;
-}
-
 /* True, with the copy gone, unless somebody reads it. */
 static bool remove_unread(const char *folder)
 {

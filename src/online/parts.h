@@ -42,7 +42,6 @@ enum kol_status online_clean_locked(const char *data, int64_t keep_us, int64_t *
                                     struct kol_error *err) KOL_CHECKED;
 /* A folder with all that is in it; best effort. */
 void online_remove_tree(const char *path);
-enum kol_status online_sync_folder(const char *path, struct kol_error *err) KOL_CHECKED;
 
 /* ---- meta.json (info.c) ---- */
 
