@@ -119,8 +119,24 @@ enum kol_status file_sync_dir(const char *path, struct kol_error *err)
     return status;
 }
 
+int file_name_new(const char *from, const char *to)
+{
+    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
+        return 0;
+    }
+    if (errno != EINVAL && errno != ENOSYS) {
+        return errno;
+    }
+    /* A file system that cannot refuse to replace can still refuse a second link. */
+    if (link(from, to) != 0) {
+        return errno;
+    }
+    unlink(from);
+    return 0;
+}
+
 /* A rename is durable once the folder is. */
-static enum kol_status sync_folder_of(const char *path, struct kol_error *err)
+enum kol_status file_sync_folder_of(const char *path, struct kol_error *err)
 {
     const char *slash = strrchr(path, '/');
     char *folder =
@@ -149,7 +165,7 @@ enum kol_status file_replace(const char *path, struct str bytes, struct kol_erro
         unlink(temporary.ptr);
         goto out;
     }
-    status = sync_folder_of(path, err);
+    status = file_sync_folder_of(path, err);
 out:
     buf_free(&temporary);
     return status;

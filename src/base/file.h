@@ -23,6 +23,13 @@ enum kol_status file_replace(const char *path, struct str bytes, struct kol_erro
 /* Makes the names of a folder durable: what was created, renamed or removed in it. */
 enum kol_status file_sync_dir(const char *path, struct kol_error *err) KOL_CHECKED;
 
+/* The same for the folder that `path` lies in. */
+enum kol_status file_sync_folder_of(const char *path, struct kol_error *err) KOL_CHECKED;
+
+/* Gives the file `from` the name `to` in one step, unless that is taken. 0, or an errno: EEXIST
+ * where it is, ENOENT where its folder is not there. */
+int file_name_new(const char *from, const char *to);
+
 bool file_exists(const char *path);
 
 /* "a/b", in memory for free(). */

@@ -6,15 +6,18 @@
  * without it. The versions seen last are kept: metadata files never change, so the location alone
  * says whether one is still right, and a commit need not parse again what it wrote itself.
  */
+#include <errno.h>
 #include <pthread.h>
 #include <sqlite3.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "base/failpoint.h"
 #include "base/file.h"
 #include "base/logger.h"
 #include "base/mem.h"
+#include "base/random.h"
 #include "iceberg/catalog.h"
 #include "iceberg/parts.h"
 
@@ -534,23 +537,62 @@ static const struct catalog_ops ops = {
     .close = sqlite_close,
 };
 
-static enum kol_status open_file(struct sqlite_catalog *catalog, bool read_only,
-                                 struct kol_error *err)
+static enum kol_status connect(struct sqlite_catalog *catalog, int flags, struct kol_error *err)
 {
-    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE |
-                (read_only ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE);
-    if (sqlite3_open_v2(catalog->path, &catalog->db, flags, NULL) != SQLITE_OK) {
+    if (sqlite3_open_v2(catalog->path, &catalog->db,
+                        flags | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE, NULL) != SQLITE_OK) {
         return sql_fail(catalog, "open", err);
     }
     sqlite3_busy_timeout(catalog->db, BUSY_MS);
-    if (read_only) {
-        return KOL_OK;
+    return KOL_OK;
+}
+
+static enum kol_status connect_to_write(struct sqlite_catalog *catalog, struct kol_error *err)
+{
+    enum kol_status status = connect(catalog, SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE, err);
+    /* FULL: a commit that was acknowledged outlives a loss of power. */
+    if (status == KOL_OK) {
+        status = run(catalog, "PRAGMA synchronous = FULL", "open", err);
     }
-    /* A write-ahead log: readers go on while a commit is under way. FULL: a commit that was
-     * acknowledged outlives a loss of power. */
-    enum kol_status status =
-        run(catalog, "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL;", "open", err);
-    return status == KOL_OK ? run(catalog, make_tables, "make its tables", err) : status;
+    if (status == KOL_OK) {
+        status = run(catalog, make_tables, "make its tables", err);
+    }
+    /* A write-ahead log: readers go on while a commit is under way. Behind the tables, so that a
+     * new file holds them itself and can be given another name. */
+    return status == KOL_OK ? run(catalog, "PRAGMA journal_mode = WAL", "open", err) : status;
+}
+
+/* Makes the file with its tables under a name that nobody knows, and gives it its own in one step:
+ * another engine that opens a catalog without tables would make them too, and both would fail. Who
+ * loses against another that makes it finds that one's. */
+static enum kol_status make_file(const char *path, struct kol_error *err)
+{
+    struct buf name = {0};
+    buf_printf(&name, "%s.", path);
+    random_put_uuid(&name);
+    struct sqlite_catalog made = {.path = name.ptr};
+    enum kol_status status = connect_to_write(&made, err);
+    sqlite3_close(made.db);
+    FAILPOINT("catalog.made");
+    int rc = status == KOL_OK ? file_name_new(name.ptr, path) : 0;
+    if (rc != 0 && rc != EEXIST) {
+        status = kol_fail_errno(err, rc, "%s: cannot be made", path);
+    }
+    if (status != KOL_OK || rc != 0) {
+        unlink(name.ptr);
+    }
+    buf_free(&name);
+    return status == KOL_OK ? file_sync_folder_of(path, err) : status;
+}
+
+static enum kol_status open_file(struct sqlite_catalog *catalog, bool read_only,
+                                 struct kol_error *err)
+{
+    if (read_only) {
+        return connect(catalog, SQLITE_OPEN_READONLY, err);
+    }
+    enum kol_status status = file_exists(catalog->path) ? KOL_OK : make_file(catalog->path, err);
+    return status == KOL_OK ? connect_to_write(catalog, err) : status;
 }
 
 enum kol_status catalog_sqlite_open(const char *path, const char *name, const char *warehouse,

@@ -111,21 +111,7 @@ static enum kol_status write_synced(const char *path, struct str bytes, struct k
 /* Gives `from` the name `to`; 0, or an errno (EEXIST where it may not replace). */
 static int give_name(const char *from, const char *to, bool replace)
 {
-    if (replace) {
-        return rename(from, to) == 0 ? 0 : errno;
-    }
-    if (renameat2(AT_FDCWD, from, AT_FDCWD, to, RENAME_NOREPLACE) == 0) {
-        return 0;
-    }
-    if (errno != EINVAL && errno != ENOSYS) {
-        return errno;
-    }
-    /* A file system that cannot refuse to replace can still refuse a second link. */
-    if (link(from, to) != 0) {
-        return errno;
-    }
-    unlink(from);
-    return 0;
+    return !replace ? file_name_new(from, to) : rename(from, to) == 0 ? 0 : errno;
 }
 
 static void note_unsynced(struct local *local, const char *folder)

@@ -380,6 +380,57 @@ static void test_two_processes_commit_and_all_is_there(void **state)
     assert_all_are_there(lake, (int64_t)WRITERS * COMMITS);
 }
 
+/* Looks for a table in the catalog at `path` as another engine would, as soon as the file is there;
+ * until `child` has ended. Its exit status. */
+static int watch_catalog(struct lake_folder *lake, const char *path, pid_t child)
+{
+    struct catalog *reader;
+    struct buf location = {0};
+    int status = -1;
+    while (waitpid(child, &status, WNOHANG) == 0) {
+        if (file_exists(path)) {
+            MUST(catalog_sqlite_open(path, "kol", "file:///x", lake->storage, true, &reader, &err));
+            if (reader->ops->locate(reader, ident, &location, &err) != KOL_NOT_FOUND) {
+                fail_msg("a catalog without its tables was seen: %s", err.message);
+            }
+            catalog_close(&reader);
+        }
+    }
+    buf_free(&location);
+    return status;
+}
+
+static void test_a_new_catalog_is_seen_with_its_tables_or_not_at_all(void **state)
+{
+    enum { ROUNDS = 30 };
+    struct lake_folder *lake = *state;
+    for (int round = 0; round < ROUNDS; round++) {
+        char path[300];
+        int status = -1;
+        snprintf(path, sizeof path, "%s/new%d.db", lake->path, round);
+        pid_t children[2];
+        for (int i = 0; i < 2; i++) {
+            children[i] = fork();
+            if (children[i] == 0) {
+                struct catalog *made;
+                _exit(catalog_sqlite_open(path, "kol", "file:///x", lake->storage, false, &made,
+                                          &err));
+            }
+        }
+        assert_int_equal(watch_catalog(lake, path, children[0]), 0);
+        waitpid(children[1], &status, 0);
+        assert_int_equal(status, 0);
+        struct buf bytes = {0};
+        MUST(file_read(path, 1 << 20, &bytes, &err));
+        assert_memory_equal(bytes.ptr + 18, "\2\2", 2); /* a write-ahead log, says the format */
+        buf_free(&bytes);
+    }
+    assert_int_equal(count_files(lake, "", "new0.db"), 1);
+    char command[400];
+    snprintf(command, sizeof command, "ls '%s' | grep -c 'new.*[.]db[.]........-'", lake->path);
+    assert_int_not_equal(system(command), 0); /* nothing is left of the names in between */
+}
+
 int main(void)
 {
 #define TEST(name) cmocka_unit_test_setup_teardown(name, lake_setup, lake_teardown)
@@ -397,6 +448,7 @@ int main(void)
         TEST(test_manifests_merge_and_the_files_stay),
         TEST(test_two_threads_commit_and_all_is_there),
         TEST(test_two_processes_commit_and_all_is_there),
+        TEST(test_a_new_catalog_is_seen_with_its_tables_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
