@@ -23,6 +23,8 @@ struct engine {
     pthread_cond_t wake;            /* a statement began behind an idle time, or the end came */
     bool idle, stop;                /* the watcher waits for `wake`; it must end */
     struct engine_session *running; /* sessions with a statement at work, doubly linked */
+    struct engine_source *sources;  /* the open ones, linked */
+    int64_t source_count;           /* all there ever were */
     void (*stuck)(enum kol_status status, const char *message); /* see engine_on_stuck() */
 };
 
@@ -53,6 +55,12 @@ enum kol_status engine_over_(struct engine_session *session, struct kol_error *e
 /* Makes an error of DuckDB's words. */
 enum kol_status engine_fail_(struct engine_session *session, const char *message,
                              struct kol_error *err) KOL_CHECKED;
+
+/* engine_query() for SQL of our own that gives few rows, of types that need no turning into text:
+ * all rows at once, and planned once, where a prepared statement over files is planned when it is
+ * prepared and again when it starts. */
+enum kol_status engine_query_whole_(struct engine_session *session, const char *sql,
+                                    struct engine_result **out, struct kol_error *err) KOL_CHECKED;
 
 /* A type of DuckDB as the table format has it; see engine_column_type(). */
 struct ice_field engine_field_of_(duckdb_logical_type type, struct arena *arena, bool *exact);

@@ -153,7 +153,22 @@ static void describe(struct engine_result *result)
     }
 }
 
-enum kol_status engine_query(struct engine_session *session, const char *sql,
+static enum kol_status run_whole(struct engine_result *result, const char *sql,
+                                 struct kol_error *err)
+{
+    return duckdb_query(result->session->connection, sql, &result->result) == DuckDBSuccess
+               ? KOL_OK
+               : engine_fail_(result->session, duckdb_result_error(&result->result), err);
+}
+
+static enum kol_status run_streamed(struct engine_result *result, const char *sql,
+                                    struct kol_error *err)
+{
+    enum kol_status status = prepare_readable(result, sql, err);
+    return status == KOL_OK ? start(result, err) : status;
+}
+
+static enum kol_status query(struct engine_session *session, const char *sql, bool whole,
                              struct engine_result **out, struct kol_error *err)
 {
     *out = NULL;
@@ -164,10 +179,7 @@ enum kol_status engine_query(struct engine_session *session, const char *sql,
     arena_init(&result->arena, 4096);
     result->session = session;
     engine_begin_(session, true);
-    enum kol_status status = prepare_readable(result, sql, err);
-    if (status == KOL_OK) {
-        status = start(result, err);
-    }
+    enum kol_status status = whole ? run_whole(result, sql, err) : run_streamed(result, sql, err);
     engine_end_(session);
     if (status == KOL_OK) {
         describe(result);
@@ -177,6 +189,18 @@ enum kol_status engine_query(struct engine_session *session, const char *sql,
         engine_result_free(&result);
     }
     return status;
+}
+
+enum kol_status engine_query(struct engine_session *session, const char *sql,
+                             struct engine_result **out, struct kol_error *err)
+{
+    return query(session, sql, false, out, err);
+}
+
+enum kol_status engine_query_whole_(struct engine_session *session, const char *sql,
+                                    struct engine_result **out, struct kol_error *err)
+{
+    return query(session, sql, true, out, err);
 }
 
 void engine_result_free(struct engine_result **result_at)
@@ -375,11 +399,11 @@ size_t engine_texts(const struct engine_result *result, size_t column, size_t ro
 
 /* ---- one cell ---- */
 
-static enum kol_status first_row(struct engine_session *session, const char *sql,
+static enum kol_status first_row(struct engine_session *session, const char *sql, bool whole,
                                  struct engine_result **result, struct kol_error *err)
 {
     size_t rows = 0;
-    enum kol_status status = engine_query(session, sql, result, err);
+    enum kol_status status = query(session, sql, whole, result, err);
     if (status == KOL_OK) {
         status = engine_next(*result, &rows, err);
     }
@@ -393,7 +417,7 @@ enum kol_status engine_get_int(struct engine_session *session, const char *sql, 
                                struct kol_error *err)
 {
     struct engine_result *result = NULL;
-    enum kol_status status = first_row(session, sql, &result, err);
+    enum kol_status status = first_row(session, sql, true, &result, err);
     if (status == KOL_OK) {
         struct buf text = {0};
         engine_put(result, 0, 0, &text);
@@ -410,7 +434,7 @@ enum kol_status engine_get_text(struct engine_session *session, const char *sql,
                                 struct kol_error *err)
 {
     struct engine_result *result = NULL;
-    enum kol_status status = first_row(session, sql, &result, err);
+    enum kol_status status = first_row(session, sql, false, &result, err);
     if (status == KOL_OK) {
         engine_put(result, 0, 0, out);
     }

@@ -322,7 +322,7 @@ enum kol_status stats_copy(struct engine_session *session, const char *sql,
 {
     struct engine_result *result = NULL;
     size_t rows = 0;
-    enum kol_status status = engine_query(session, sql, &result, err);
+    enum kol_status status = engine_query_whole_(session, sql, &result, err);
     if (status == KOL_OK) {
         status = engine_next(result, &rows, err);
     }
@@ -403,7 +403,7 @@ static enum kol_status look_at_reals(struct engine_session *session,
     if (sql.len == 0) {
         return KOL_OK;
     }
-    enum kol_status status = engine_query(session, sql.ptr, &result, err);
+    enum kol_status status = engine_query_whole_(session, sql.ptr, &result, err);
     if (status == KOL_OK) {
         status = engine_next(result, &rows, err);
     }
@@ -452,7 +452,7 @@ static enum kol_status look_at_groups(struct engine_session *session, struct are
              "0), data_page_offset))) AS BIGINT) AS start FROM parquet_metadata(");
     engine_quote_path_(&sql, str_of(file->path));
     buf_puts(&sql, ") GROUP BY row_group_id ORDER BY start");
-    enum kol_status status = engine_query(session, sql.ptr, &result, err);
+    enum kol_status status = engine_query_whole_(session, sql.ptr, &result, err);
     while (status == KOL_OK && (status = engine_next(result, &rows, err)) == KOL_OK && rows) {
         for (size_t i = 0; i < rows; i++) {
             add_offset(arena, file, &cap, engine_int(result, 0, i));
