@@ -1,0 +1,41 @@
+/*
+ * forecast.h: what a daily count will be: damped-trend exponential smoothing (Gardner and McKenzie,
+ * Forecasting trends in time series, 1985), fitted to one series.
+ *
+ * Intervals: from the variance of the model's one-step errors, carried forward by the formulas of
+ * the damped trend (Hyndman, Koehler, Ord, Snyder: Forecasting with Exponential Smoothing, 2008,
+ * table 6.1, class ETS(A,Ad,N)). No I/O; any thread.
+ */
+#ifndef SCORE_FORECAST_H
+#define SCORE_FORECAST_H
+
+#include <stddef.h>
+
+#include "base/error.h"
+
+#define FORECAST_LEAST_DAYS 7 /* observed days below which no forecast is made */
+#define FORECAST_MAX_HORIZON 90
+#define FORECAST_MAX_DAYS 3660 /* of history; older days are left out */
+
+struct forecast_point {
+    double value;
+    double low80, high80, low95, high95; /* a count: never below 0 */
+};
+
+struct forecast {
+    double alpha, beta, phi; /* smoothing of level and trend, damping */
+    double level, trend;     /* at the end of the series */
+    double sigma;            /* standard deviation of one-step errors */
+    size_t observed;         /* days with a value */
+    size_t days;             /* from the first to the last observed day */
+    size_t horizon;
+    struct forecast_point points[FORECAST_MAX_HORIZON]; /* day 1 is the day behind the series */
+};
+
+/* `values`: one a day without a gap in the calendar, NaN where the day was not observed (the
+ * model then goes on without a correction). Days before the first and behind the last observed one
+ * are left out. KOL_INVALID: under 7 observed days, or a horizon outside 1..90. */
+enum kol_status forecast_fit(const double *values, size_t days, size_t horizon,
+                             struct forecast *out, struct kol_error *err) KOL_CHECKED;
+
+#endif
