@@ -210,24 +210,24 @@ static enum kol_status compact_group(struct upkeep *upkeep, const struct lake_ta
 {
     struct arena arena;
     struct buf select = {0};
-    struct ice_data_file *files = NULL;
-    size_t count = 0;
-    struct ice_schema schema;
+    struct lake_writer writer;
     arena_init(&arena, 0);
+    lake_writer_begin(&writer, upkeep->options->lake, upkeep->session, table, pin->metadata,
+                      &arena);
+    writer.target_bytes = upkeep->options->target_bytes;
     /* The columns in the order in which they are written: that of the declaration. */
-    lake_table_schema_for(table, pin->metadata, &arena, &schema);
-    engine_scan_sql(&schema, group->files, group->count, &select);
-    enum kol_status status = lake_write(upkeep->options->lake, upkeep->session, table,
-                                        pin->metadata, select.ptr, &arena, &files, &count, err);
+    engine_scan_sql(&writer.schema, group->files, group->count, &select);
+    enum kol_status status = lake_writer_run(&writer, select.ptr, err);
     FAILPOINT("maintain.written");
     if (status == KOL_OK) {
-        status = commit_group(upkeep, table, group, files, count, err);
+        status = commit_group(upkeep, table, group, writer.files, writer.count, err);
     }
     FAILPOINT("maintain.compacted");
     if (status == KOL_OK) {
         upkeep->report.compacted += (int64_t)group->count;
-        upkeep->report.compacted_into += (int64_t)count;
+        upkeep->report.compacted_into += (int64_t)writer.count;
     }
+    lake_writer_end(&writer);
     buf_free(&select);
     arena_free(&arena);
     return status;

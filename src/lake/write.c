@@ -16,7 +16,7 @@
 #include "base/signals.h"
 #include "lake/write.h"
 
-enum { TARGET_BYTES = 128 << 20 }; /* of a data file */
+enum { TARGET_BYTES = 128 << 20 }; /* of a data file, unless the caller says otherwise */
 
 #define RUNS_TABLE "kol_lake_write"
 #define KEY_COLUMN "kol_partition_"
@@ -128,6 +128,7 @@ void lake_writer_begin(struct lake_writer *writer, struct lake *lake,
         .session = session,
         .metadata = metadata,
         .arena = arena,
+        .target_bytes = TARGET_BYTES,
         .spec = ice_default_spec(metadata),
     };
     lake_table_schema_for(table, metadata, arena, &writer->schema);
@@ -182,7 +183,7 @@ enum kol_status lake_writer_add(struct lake_writer *writer, const char *select,
     size_t count;
     enum kol_status status =
         engine_write_parquet(writer->session, select, &writer->schema, writer->lake->staging,
-                             TARGET_BYTES, writer->arena, &files, &count, err);
+                             writer->target_bytes, writer->arena, &files, &count, err);
     if (status != KOL_OK) {
         return status;
     }
@@ -368,6 +369,18 @@ static enum kol_status write_whole(struct lake_writer *writer, const char *selec
     return status;
 }
 
+enum kol_status lake_writer_run(struct lake_writer *writer, const char *select,
+                                struct kol_error *err)
+{
+    enum kol_status status = writer->spec->count ? write_partitions(writer, select, err)
+                                                 : write_whole(writer, select, err);
+    if (status != KOL_OK) {
+        lake_remove_files(writer->lake, writer->files, writer->count);
+        writer->count = 0;
+    }
+    return status;
+}
+
 enum kol_status lake_write(struct lake *lake, struct engine_session *session,
                            const struct lake_table *table, const struct ice_metadata *metadata,
                            const char *select, struct arena *arena, struct ice_data_file **files,
@@ -377,10 +390,8 @@ enum kol_status lake_write(struct lake *lake, struct engine_session *session,
     *files = NULL;
     *count = 0;
     lake_writer_begin(&writer, lake, session, table, metadata, arena);
-    enum kol_status status = writer.spec->count ? write_partitions(&writer, select, err)
-                                                : write_whole(&writer, select, err);
+    enum kol_status status = lake_writer_run(&writer, select, err);
     if (status != KOL_OK) {
-        lake_remove_files(lake, writer.files, writer.count);
         kol_wrap(err, "%s.%s", table->name_space, table->name);
     } else {
         *files = arena_alloc(arena, (writer.count + 1) * sizeof **files);

@@ -77,6 +77,27 @@ def test_small_files_become_one_with_the_same_rows(kol):
     assert len(state(kol)[0]) == len(rows) + 5
 
 
+@pytest.mark.long
+def test_a_target_beyond_what_others_write_is_reached_and_then_kept(kol):
+    """Files of 150 MB are small where files of 400 MB are asked for, whoever wrote them. Those that
+    come of it are not, so that the next call has nothing to do."""
+    small_files(kol, rounds=1, each=1)
+    with catalog_of(kol.data) as catalog:
+        table = catalog.load_table("bronze.profiles")
+        row = table.scan().to_arrow()
+        noise = pa.array([os.urandom(1500).hex() for _ in range(100_000)])
+        at = row.schema.get_field_index("bio")
+        for _ in range(2):
+            rows = pa.concat_tables([row] * len(noise)).combine_chunks()
+            table.append(rows.set_column(at, row.schema.field(at), noise.cast(row.schema.field(at).type)))
+        sizes = [task.file.file_size_in_bytes for task in table.scan().plan_files()]
+    assert sum(size > 100 << 20 for size in sizes) == 2
+    told = maintained(kol, "--target-bytes", "400MiB")["bronze.profiles"]
+    assert (told["compacted"], told["into"]) == (3, 1)
+    told = maintained(kol, "--target-bytes", "400MiB")["bronze.profiles"]
+    assert (told["compacted"], told["into"]) == (0, 0)
+
+
 def test_files_of_different_days_stay_apart(kol):
     for turn in range(3):
         lines = "".join(event(8 * n + n % 3, "profile", username=f"u{turn}_{n}") for n in range(9))

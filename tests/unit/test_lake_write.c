@@ -14,6 +14,7 @@
 #include "base/file.h"
 #include "base/mem.h"
 #include "lake/lake.h"
+#include "lake/write.h"
 
 /* A lake of one table that is in no catalog: lake_write() needs its version only. */
 struct fixture {
@@ -301,6 +302,30 @@ static void test_failure_leaves_no_file(void **state)
     assert_int_equal(files_on_disk(f), 0);
 }
 
+static void test_files_are_as_large_as_was_asked_for(void **state)
+{
+    struct fixture *f = *state;
+    struct lake_writer writer;
+    static const char *const columns[] = {"id long", "noise string", NULL};
+    static const char select[] = "SELECT i, md5(CAST(i AS VARCHAR)) FROM range(400000) t(i)";
+    declare(f, "", columns);
+    int64_t rows = 0;
+    for (int64_t target = 2 << 20; target <= 4 << 20; target *= 2) {
+        lake_writer_begin(&writer, &f->lake, f->session, &f->table, &f->metadata, &f->arena);
+        writer.target_bytes = target;
+        assert_int_equal(lake_writer_run(&writer, select, &f->err), KOL_OK);
+        assert_true(writer.count > 1);
+        rows = 0;
+        for (size_t i = 0; i < writer.count; i++) {
+            rows += writer.files[i].rows;
+            assert_true(writer.files[i].bytes > target / 2 || i + 1 == writer.count);
+            assert_true(writer.files[i].bytes < 2 * target);
+        }
+        assert_int_equal(rows, 400000);
+        lake_writer_end(&writer);
+    }
+}
+
 static void test_thousands_of_partitions_take_no_scan_each(void **state)
 {
     struct fixture *f = *state;
@@ -331,6 +356,7 @@ int main(void)
         TEST(test_text_partitions_keep_their_bytes),
         TEST(test_rows_of_a_partition_stand_in_the_order_of_the_table),
         TEST(test_failure_leaves_no_file),
+        TEST(test_files_are_as_large_as_was_asked_for),
         TEST(test_thousands_of_partitions_take_no_scan_each),
     };
     return cmocka_run_group_tests_name("lake_write", tests, NULL, NULL);
