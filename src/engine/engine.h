@@ -130,6 +130,22 @@ enum kol_status engine_append_flush(struct engine_appender *appender,
 /* Rows behind the last flush may be in the table or not: who gives up throws the table away. */
 void engine_append_close(struct engine_appender **appender);
 
+struct engine_source;
+
+/* Appends the next rows, at most `room`; none: that was all. Texts are not copied: they stay as
+ * they are until the next call or the end of the statement. Called from one thread at a time. */
+typedef void engine_fill(struct engine_appender *rows, size_t room, void *user);
+
+/* Rows that are made while a SELECT of the session's engine reads them, in their order, without a
+ * table between. They are given once: who reads on after the end gets what `fill` gives then.
+ * The schema outlives the source, and the source every statement over it. */
+enum kol_status engine_source_open(struct engine_session *session, const struct ice_schema *schema,
+                                   engine_fill *fill, void *user, struct engine_source **out,
+                                   struct kol_error *err) KOL_CHECKED;
+/* Appends what stands behind FROM. */
+void engine_source_put(const struct engine_source *source, struct buf *sql);
+void engine_source_close(struct engine_source **source);
+
 /* ---- Parquet ---- */
 
 /*

@@ -200,6 +200,7 @@ static enum kol_status take_record(struct read *read, const struct bus_record *r
 {
     struct event event;
     struct kol_error why;
+    arena_reset(&read->arena);
     if (ingest_decode(record, read->rows.topic, read->rows.now_us, &read->arena, &event, &why)) {
         ingest_rows_add(&read->rows, &event, record);
         return KOL_OK;

@@ -58,11 +58,15 @@ void ingest_rows_sort(struct ingest_rows *rows);
 void ingest_rows_free(struct ingest_rows *rows);
 
 /* Decodes the record as an event of `topic`; false with the reason where it is dead. Given the same
- * time it gives the same answer. */
+ * time it gives the same answer. The event lives until the caller resets the arena. */
 bool ingest_decode(const struct bus_record *record, enum topic topic, int64_t now_us,
                    struct arena *arena, struct event *event, struct kol_error *why);
 
 /* ---- rows in the engine: ingest_stage.c ---- */
+
+/* Sets the cells of one row of a bronze table; the row is the caller's to end. */
+void ingest_append(struct engine_appender *appender, const struct event *event,
+                   const struct bus_record *record, int64_t now_us);
 
 /* Typed rows of one table in a temporary table of a session. */
 struct ingest_stage {

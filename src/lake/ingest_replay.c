@@ -192,6 +192,7 @@ static enum kol_status take_record(struct replay *replay, const struct bus_recor
     if (record->offset >= replay->end) {
         return KOL_OK;
     }
+    arena_reset(&replay->arena);
     if (ingest_decode(record, replay->topic, now_us, &replay->arena, &event, &why)) {
         replay->staged_bytes += (int64_t)record->value.len;
         return ingest_stage_add(&replay->stage, &event, record, now_us, err);

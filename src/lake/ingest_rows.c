@@ -50,7 +50,6 @@ void ingest_rows_free(struct ingest_rows *rows)
 bool ingest_decode(const struct bus_record *record, enum topic topic, int64_t now_us,
                    struct arena *arena, struct event *event, struct kol_error *why)
 {
-    arena_reset(arena);
     if (event_decode(record->value, now_us, arena, event, why) != KOL_OK) {
         return false;
     }

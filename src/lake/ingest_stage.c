@@ -95,13 +95,10 @@ static void append_field(struct engine_appender *appender, size_t column, const 
     }
 }
 
-enum kol_status ingest_stage_add(struct ingest_stage *stage, const struct event *event,
-                                 const struct bus_record *record, int64_t now_us,
-                                 struct kol_error *err)
+void ingest_append(struct engine_appender *appender, const struct event *event,
+                   const struct bus_record *record, int64_t now_us)
 {
     const struct field_table table = event_fields(event->type);
-    struct engine_appender *appender = stage->appender;
-    KOL_ASSERT(table.count + LOG_COLUMNS == stage->schema.count);
     for (uint64_t left = event->known; left; left &= left - 1) {
         const size_t i = (size_t)__builtin_ctzll(left);
         append_field(appender, i, &table.fields[i], event_value_const(event, &table.fields[i]));
@@ -110,6 +107,14 @@ enum kol_status ingest_stage_add(struct ingest_stage *stage, const struct event 
     engine_append_text(appender, table.count + LOG_TOPIC, str_of(record->topic));
     engine_append_int(appender, table.count + LOG_PARTITION, record->partition);
     engine_append_int(appender, table.count + LOG_OFFSET, record->offset);
+}
+
+enum kol_status ingest_stage_add(struct ingest_stage *stage, const struct event *event,
+                                 const struct bus_record *record, int64_t now_us,
+                                 struct kol_error *err)
+{
+    KOL_ASSERT(event_fields(event->type).count + LOG_COLUMNS == stage->schema.count);
+    ingest_append(stage->appender, event, record, now_us);
     stage->rows++;
-    return engine_append_row(appender, err);
+    return engine_append_row(stage->appender, err);
 }

@@ -1,11 +1,10 @@
 /*
  * ingest_write.c: sorted events become data files, by one thread a CPU.
  *
- * The rows are cut into jobs at the borders of partitions; a thread takes the next job, decodes its
- * events into a temporary table of its own session and has the engine write one file for each
- * partition out of it. The engine's own threads stay out of it: many small files keep them waiting
- * for each other, here nobody waits. A partition with very many rows is cut too, so that one day
- * alone keeps all threads busy.
+ * The rows are cut into jobs at the borders of partitions; a thread takes the next job and has the
+ * engine write it as a file, decoding its events as the engine asks for them. The engine's own
+ * threads stay out of it: many small files keep them waiting for each other, here nobody waits. A
+ * partition with very many rows is cut too, so that one day alone keeps all threads busy.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -20,11 +19,10 @@
 
 enum {
     MAX_THREADS = 8,
-    JOB_ROWS = 65536,    /* a job ends at the next partition behind so many rows */
     SPLIT_ROWS = 131072, /* no part of a cut partition is smaller */
 };
 
-/* Rows from `first` on, whole partitions or a part of one. */
+/* Rows from `first` on, a partition or a part of one: a file. */
 struct job {
     size_t first, count;
 };
@@ -51,7 +49,9 @@ struct worker {
     struct writing *writing;
     pthread_t thread;
     bool started;
-    struct ingest_stage stage;
+    struct engine_session *session;
+    struct engine_source *source; /* the rows from `next` to `end` */
+    size_t next, end;
     struct lake_writer writer;
     struct arena event_arena;
     struct arena *arena; /* of the files */
@@ -128,8 +128,9 @@ static void add_job(struct writing *writing, size_t first, size_t count)
     writing->jobs[writing->job_count++] = (struct job){first, count};
 }
 
-/* Cuts a large partition into as many parts as there are threads, as far as they are large. */
-static void add_large(struct writing *writing, size_t first, size_t count)
+/* A partition; a large one is cut into as many parts as there are threads, as far as they are
+ * large. */
+static void add_jobs(struct writing *writing, size_t first, size_t count)
 {
     size_t parts = count / SPLIT_ROWS;
     parts = parts > writing->threads ? writing->threads : parts ? parts : 1;
@@ -142,21 +143,9 @@ static void add_large(struct writing *writing, size_t first, size_t count)
 static void make_jobs(struct writing *writing)
 {
     const size_t count = writing->rows->count;
-    size_t first = 0;
-    while (first < count) {
-        size_t end = partition_end(writing, first, count);
-        if (end - first >= JOB_ROWS) {
-            add_large(writing, first, end - first);
-        } else {
-            while (end < count && end - first < JOB_ROWS) {
-                const size_t more = partition_end(writing, end, count);
-                if (more - end >= JOB_ROWS) {
-                    break;
-                }
-                end = more;
-            }
-            add_job(writing, first, end - first);
-        }
+    for (size_t first = 0; first < count;) {
+        const size_t end = partition_end(writing, first, count);
+        add_jobs(writing, first, end - first);
         first = end;
     }
 }
@@ -167,23 +156,31 @@ static void make_jobs(struct writing *writing)
 static const char row_order[] = "\"event_time\" ASC NULLS LAST, \"log_partition\" ASC NULLS LAST, "
                                 "\"log_offset\" ASC NULLS LAST";
 
-static enum kol_status fill_stage(struct worker *worker, const struct job *job,
-                                  struct kol_error *err)
+/* The next rows of the run, while the engine writes it. Whatever was decoded lives until the next
+ * call, as the engine wants it. */
+static void fill_rows(struct engine_appender *appender, size_t room, void *user)
 {
+    struct worker *worker = user;
     const struct ingest_rows *rows = worker->writing->rows;
-    enum kol_status status = KOL_OK;
-    for (size_t i = job->first; i < job->first + job->count && status == KOL_OK; i++) {
+    const size_t left = worker->end - worker->next;
+    const size_t end = worker->next + (left < room ? left : room);
+    arena_reset(&worker->event_arena);
+    for (; worker->next < end; worker->next++) {
+        const struct bus_record *record = rows->rows[worker->next].record;
         struct event event;
-        KOL_ASSERT(ingest_decode(rows->rows[i].record, rows->topic, rows->now_us,
-                                 &worker->event_arena, &event, err));
-        status = ingest_stage_add(&worker->stage, &event, rows->rows[i].record, rows->now_us, err);
+        struct kol_error err;
+        KOL_ASSERT(
+            ingest_decode(record, rows->topic, rows->now_us, &worker->event_arena, &event, &err));
+        ingest_append(appender, &event, record, rows->now_us);
+        KOL_ASSERT(engine_append_row(appender, &err) == KOL_OK);
     }
-    return status == KOL_OK ? ingest_stage_flush(&worker->stage, err) : status;
+    if (left == 0) {
+        FAILPOINT("ingest.staged");
+    }
 }
 
-/* Writes the rows from `from` to `to` of the stage, a partition; `row` is one of them. */
-static enum kol_status write_run(struct worker *worker, size_t from, size_t to, size_t row,
-                                 struct kol_error *err)
+/* Writes the rows of a job, all of one partition. */
+static enum kol_status do_job(struct worker *worker, const struct job *job, struct kol_error *err)
 {
     const struct writing *writing = worker->writing;
     struct lake_writer *writer = &worker->writer;
@@ -192,35 +189,24 @@ static enum kol_status write_run(struct worker *worker, size_t from, size_t to, 
     struct buf select = {0};
     const size_t before = writer->count;
     int64_t rows = 0;
-    for (size_t i = 0; i < writing->spec->count; i++) {
-        values[i] = (struct ice_value){.known = true, .integer = partition_of(writing, row, i)};
+    if (signals_stop_asked()) {
+        return kol_fail(err, KOL_INTERRUPTED, "stopped");
     }
-    buf_printf(&select, "SELECT * FROM " INGEST_STAGE_TABLE " WHERE rowid BETWEEN %zu AND %zu",
-               from, to - 1);
+    for (size_t i = 0; i < writing->spec->count; i++) {
+        values[i] =
+            (struct ice_value){.known = true, .integer = partition_of(writing, job->first, i)};
+    }
+    worker->next = job->first;
+    worker->end = job->first + job->count;
+    buf_puts(&select, "SELECT * FROM ");
+    engine_source_put(worker->source, &select);
     enum kol_status status = lake_writer_add(writer, select.ptr, values, err);
     for (size_t i = before; i < writer->count; i++) {
         rows += writer->files[i].rows;
     }
-    /* The rows stand in the order in which they were appended: all of this depends on it. */
-    KOL_ASSERT(status != KOL_OK || rows == (int64_t)(to - from));
+    KOL_ASSERT(status != KOL_OK || rows == (int64_t)job->count);
     buf_free(&select);
     return status;
-}
-
-static enum kol_status do_job(struct worker *worker, const struct job *job, struct kol_error *err)
-{
-    const size_t end = job->first + job->count;
-    enum kol_status status = fill_stage(worker, job, err);
-    FAILPOINT("ingest.staged");
-    for (size_t row = job->first; row < end && status == KOL_OK;) {
-        const size_t run_end = partition_end(worker->writing, row, end);
-        if (signals_stop_asked()) {
-            return kol_fail(err, KOL_INTERRUPTED, "stopped");
-        }
-        status = write_run(worker, row - job->first, run_end - job->first, row, err);
-        row = run_end;
-    }
-    return status == KOL_OK ? ingest_stage_clear(&worker->stage, err) : status;
 }
 
 static bool take_job(struct writing *writing, struct job *job)
@@ -234,21 +220,38 @@ static bool take_job(struct writing *writing, struct job *job)
     return any;
 }
 
+static enum kol_status open_worker(struct worker *worker, struct kol_error *err)
+{
+    const struct writing *writing = worker->writing;
+    struct lake_writer *writer = &worker->writer;
+    enum kol_status status = engine_session_open(writing->engine, &worker->session, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    lake_writer_begin(writer, writing->lake, worker->session, writing->table, writing->metadata,
+                      worker->arena);
+    if (!str_is(buf_str(&writer->sort), row_order)) {
+        writer->order_id = 0;
+    }
+    return engine_source_open(worker->session, &writer->schema, fill_rows, worker, &worker->source,
+                              err);
+}
+
+static void close_worker(struct worker *worker)
+{
+    engine_source_close(&worker->source);
+    if (worker->session) {
+        engine_session_close(&worker->session);
+    }
+}
+
 static void *work(void *argument)
 {
     struct worker *worker = argument;
     struct writing *writing = worker->writing;
     struct kol_error why;
     struct job job;
-    enum kol_status status =
-        ingest_stage_open(&worker->stage, writing->engine, writing->table, writing->metadata, &why);
-    if (status == KOL_OK) {
-        lake_writer_begin(&worker->writer, writing->lake, worker->stage.session, writing->table,
-                          writing->metadata, worker->arena);
-        if (!str_is(buf_str(&worker->writer.sort), row_order)) {
-            worker->writer.order_id = 0;
-        }
-    }
+    enum kol_status status = open_worker(worker, &why);
     while (status == KOL_OK && take_job(writing, &job)) {
         status = do_job(worker, &job, &why);
     }
@@ -260,7 +263,7 @@ static void *work(void *argument)
         }
         pthread_mutex_unlock(&writing->lock);
     }
-    ingest_stage_close(&worker->stage);
+    close_worker(worker);
     return NULL;
 }
 

@@ -421,6 +421,25 @@ static void append_one(struct engine_appender *appender, int64_t i)
     OK(engine_append_row(appender, &err));
 }
 
+/* What append_one() made of 0 to 9999 is in the table t. */
+static void check_rows(void)
+{
+    assert_string_equal(ask("SELECT count(*) FROM t"), "10000");
+    assert_string_equal(
+        ask("SELECT count(*) FROM t WHERE n % 7 = 0 AND b IS NULL AND i IS NULL AND "
+            "f IS NULL AND d IS NULL AND day IS NULL AND seen IS NULL AND s IS NULL "
+            "AND tags IS NULL"),
+        "1429");
+    assert_string_equal(
+        ask("SELECT count(*) FROM t WHERE n % 7 <> 0 AND b = (n % 2 = 1) AND i = -n AND f = n / "
+            "4.0 "
+            "AND d = n / 10::DOUBLE AND day = DATE '1970-01-01' + (n - 1000)::INTEGER AND "
+            "seen = make_timestamptz(n * 1000003 - 1) AND "
+            "s = ['a', 'a text that is longer than twelve', 'x' || chr(0) || 'y'][n % 3 + 1] AND "
+            "tags = ['a', 'a text that is longer than twelve', 'x' || chr(0) || 'y'][:n % 4]"),
+        "8571");
+}
+
 static void test_appended_rows_come_back(void **state)
 {
     (void)state;
@@ -437,20 +456,76 @@ static void test_appended_rows_come_back(void **state)
     }
     OK(engine_append_flush(appender, &err));
     engine_append_close(&appender);
-    assert_string_equal(ask("SELECT count(*) FROM t"), "10000");
-    assert_string_equal(
-        ask("SELECT count(*) FROM t WHERE n % 7 = 0 AND b IS NULL AND i IS NULL AND "
-            "f IS NULL AND d IS NULL AND day IS NULL AND seen IS NULL AND s IS NULL "
-            "AND tags IS NULL"),
-        "1429");
-    assert_string_equal(
-        ask("SELECT count(*) FROM t WHERE n % 7 <> 0 AND b = (n % 2 = 1) AND i = -n AND f = n / "
-            "4.0 "
-            "AND d = n / 10::DOUBLE AND day = DATE '1970-01-01' + (n - 1000)::INTEGER AND "
-            "seen = make_timestamptz(n * 1000003 - 1) AND "
-            "s = ['a', 'a text that is longer than twelve', 'x' || chr(0) || 'y'][n % 3 + 1] AND "
-            "tags = ['a', 'a text that is longer than twelve', 'x' || chr(0) || 'y'][:n % 4]"),
-        "8571");
+    check_rows();
+}
+
+/* Where a fill stands. */
+struct filling {
+    int64_t at, end;
+    char text[64]; /* overwritten at every call, as the contract allows */
+};
+
+static void fill_some(struct engine_appender *rows, size_t room, void *user)
+{
+    struct filling *filling = user;
+    /* Not always as many as there is room for. */
+    for (size_t i = 0; i < room - 5 && filling->at < filling->end; i++) {
+        append_one(rows, filling->at++);
+    }
+}
+
+static void fill_one_text(struct engine_appender *rows, size_t room, void *user)
+{
+    struct filling *filling = user;
+    (void)room;
+    if (filling->at < filling->end) {
+        int len = snprintf(filling->text, sizeof filling->text, "a rather long text, number %d",
+                           (int)filling->at++);
+        engine_append_text(rows, 7, (struct str){filling->text, (size_t)len});
+        OK(engine_append_row(rows, &err));
+    }
+}
+
+static void test_a_select_reads_a_source_to_its_end(void **state)
+{
+    (void)state;
+    struct filling filling = {.end = 10000};
+    struct engine_source *source;
+    struct buf sql = {0};
+    OK(engine_source_open(session, &schema, fill_some, &filling, &source, &err));
+    buf_puts(&sql, "CREATE OR REPLACE TEMP TABLE t AS SELECT * FROM ");
+    engine_source_put(source, &sql);
+    OK(engine_exec(session, sql.ptr, &err));
+    check_rows();
+    assert_string_equal(ask("SELECT count(*) FROM t WHERE rowid <> n"), "0");
+    filling = (struct filling){0};
+    OK(engine_exec(session, sql.ptr, &err));
+    assert_string_equal(ask("SELECT count(*) FROM t"), "0");
+    engine_source_close(&source);
+    assert_null(source);
+    assert_int_equal(engine_exec(session, sql.ptr, &err), KOL_INVALID);
+    assert_non_null(strstr(err.message, "no such source"));
+    buf_free(&sql);
+}
+
+static void test_a_sources_texts_stay_only_until_the_next_call(void **state)
+{
+    (void)state;
+    struct filling filling = {.end = 5000}, other = {0};
+    struct engine_source *source, *second;
+    struct buf sql = {0};
+    OK(engine_source_open(session, &schema, fill_one_text, &filling, &source, &err));
+    OK(engine_source_open(session, &schema, fill_some, &other, &second, &err));
+    buf_puts(&sql, "CREATE OR REPLACE TEMP TABLE t AS SELECT * FROM ");
+    engine_source_put(source, &sql);
+    OK(engine_exec(session, sql.ptr, &err));
+    assert_string_equal(ask("SELECT count(*) FROM t"), "5000");
+    assert_string_equal(ask("SELECT count(*) FROM t WHERE s <> 'a rather long text, number ' || "
+                            "rowid"),
+                        "0");
+    engine_source_close(&source);
+    engine_source_close(&second);
+    buf_free(&sql);
 }
 
 static void test_an_appender_wants_the_tables_columns(void **state)
@@ -483,6 +558,8 @@ int main(void)
         cmocka_unit_test(test_odd_types_come_as_text_whatever_else_the_select_holds),
         cmocka_unit_test(test_appended_rows_come_back),
         cmocka_unit_test(test_an_appender_wants_the_tables_columns),
+        cmocka_unit_test(test_a_select_reads_a_source_to_its_end),
+        cmocka_unit_test(test_a_sources_texts_stay_only_until_the_next_call),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);
 }
