@@ -106,6 +106,33 @@ enum kol_status engine_add_text_function(struct engine *engine, const char *name
                                          engine_text_function *run,
                                          struct kol_error *err) KOL_CHECKED;
 
+/* One member of the answer of a function of numbers. */
+struct engine_member {
+    const char *name;
+    enum ice_type type; /* DOUBLE, LONG, BOOLEAN or STRING */
+};
+
+/* Where such a function puts one member for all rows of a block. */
+union engine_column {
+    double *reals;      /* NaN: null */
+    int64_t *ints;      /* never null */
+    signed char *bools; /* 0, 1; below 0: null */
+    const char **texts; /* constants of the program; NULL: null */
+};
+
+/* `arguments[i][row]`, NaN where null; fills every member of every row. Called from any thread of
+ * the engine, with at most 2,048 rows. The same arguments must give the same answer. */
+typedef void engine_number_function(const void *user, size_t rows, const double *const *arguments,
+                                    const union engine_column *members);
+
+/* From now on SQL in every session of the engine may call `name` with so many DOUBLEs; the answer
+ * is a STRUCT of the members. `user` must outlive the engine. KOL_EXISTS as above. */
+enum kol_status engine_add_number_function(struct engine *engine, const char *name,
+                                           size_t argument_count,
+                                           const struct engine_member *members, size_t member_count,
+                                           engine_number_function *run, const void *user,
+                                           struct kol_error *err) KOL_CHECKED;
+
 /* ---- rows in ---- */
 
 struct engine_appender;
