@@ -47,9 +47,12 @@ struct registry_version {
     char source[32];     /* "trained", "imported", "shipped" */
     const char *aliases; /* space-separated, "" for none */
     struct str metadata; /* JSON object; "{}" for none */
+    const char *problem; /* why it cannot be used, naming the file; NULL: it can */
+    bool serves;         /* it is what registry_serving() gives */
 };
 
-/* All versions of a model, newest first, in `arena`; `model` NULL: of all models. */
+/* All versions of a model, newest first, in `arena`; `model` NULL: of all models. A broken one is
+ * among them, with its `problem`. */
 enum kol_status registry_list(struct registry *registry, const char *model, struct arena *arena,
                               struct registry_version **out, size_t *count,
                               struct kol_error *err) KOL_CHECKED;
@@ -65,37 +68,49 @@ enum kol_status registry_file(struct registry *registry, const struct registry_v
                               struct kol_error *err) KOL_CHECKED;
 
 /* Adds a version made of these files (model.txt and metadata.json must be among them), which gets
- * the next number. KOL_INVALID where model.txt is not a model for this name. */
+ * the next number. KOL_INVALID where model.txt is not a model for this name, with the first
+ * difference. */
 enum kol_status registry_add(struct registry *registry, const char *model, const char *source,
                              const struct registry_file *files, size_t count, char version[32],
                              struct kol_error *err) KOL_CHECKED;
 
-/* Points an alias at a version; the one before goes on its history. */
+/* Points an alias at a version; the one before goes on its history. One that points there already
+ * is left as it is. */
 enum kol_status registry_alias(struct registry *registry, const char *model, const char *alias,
                                const char *version, struct kol_error *err) KOL_CHECKED;
 
-/* Points the alias back at what it was before its last move; `version` gets that. KOL_NOT_FOUND
- * where it never moved. */
+/* Points the alias back at what it was before its last move, and again with each call; `version`
+ * gets what is meant by it then: "" where it is set no more and nothing ships. KOL_NOT_FOUND where
+ * there is no move left to take back. */
 enum kol_status registry_rollback(struct registry *registry, const char *model, const char *alias,
                                   char version[32], struct kol_error *err) KOL_CHECKED;
 
 /* ---- what serves ---- */
 
-/* Loads one version as a model, checked against the features of its kind. */
+/* Loads one version as a model, checked against the features of its kind and the checksum that was
+ * taken when it was added. `production` is what serves: the shipped one where no alias is set,
+ * KOL_NOT_FOUND ("no trust model ...") where there is none at all. */
 enum kol_status registry_load(struct registry *registry, enum score_kind kind, const char *which,
                               struct score_model *out, struct kol_error *err) KOL_CHECKED;
 
-/* The models that serve now: production, for trust else the shipped one, for success else none
- * (gbdt NULL: the rule). registry_serving_free() lets both go. */
+/* The models that serve now: production, else the shipped one, else none: gbdt is NULL then, and
+ * version "none". For success that means the rule; who needs a trust model says that there is none
+ * by registry_no_model(). A broken one is an error, never passed over.
+ * registry_serving_free() lets both go. */
 enum kol_status registry_serving(struct registry *registry, struct score_models *out,
                                  struct kol_error *err) KOL_CHECKED;
 void registry_serving_free(struct score_models *models);
 
+/* Fails with KOL_NOT_FOUND: there is no model of this kind, and what makes one. */
+enum kol_status registry_no_model(enum score_kind kind, struct kol_error *err);
+
 /*
  * A holder of the serving models that follows the aliases: serving_take() gives the models of now,
  * counted, without a wait; they stay whole until serving_drop(). serving_refresh() looks whether an
- * alias moved, loads, and swaps; where the new version is broken, the old one goes on serving and
- * the error says so.
+ * alias moved (two stat() a kind where none did), loads, and swaps; where a new version is broken,
+ * the old one of that kind goes on serving and the error says so, once: the next call tries again
+ * only when the registry has changed. Refreshes of several threads wait for one another; before
+ * serving_close() everything that was taken is dropped.
  */
 struct serving;
 enum kol_status serving_open(struct registry *registry, struct serving **out,
