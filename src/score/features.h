@@ -43,10 +43,10 @@ extern const struct score_feature success_feature_table[SUCCESS_FEATURES];
 extern const char *const trust_feature_names[TRUST_FEATURES];
 extern const char *const success_feature_names[SUCCESS_FEATURES];
 
-/* What is known of an account; the names are those of the tables and of the API. */
+/* What is known of an account; the names are those of the API. */
 struct trust_inputs {
     double followers_count, following_count, post_count, favorites_count;
-    double account_age; /* days */
+    double account_age; /* days; account_age_days in the API, account_age in the tables */
     double bio_length;  /* characters */
     double has_bio, has_url, has_profile_image, verified;
     double default_profile, default_profile_image;
@@ -54,7 +54,9 @@ struct trust_inputs {
 #define TRUST_INPUTS 12 /* all members are doubles, so that they can be looked at by number */
 extern const char *const trust_input_names[TRUST_INPUTS];
 
-void trust_compute_features(const struct trust_inputs *inputs, double features[TRUST_FEATURES]);
+/* The features of `count` accounts, TRUST_FEATURES doubles each, one account behind the other. The
+ * bits of an account's features do not depend on those beside it, nor on the machine. */
+void trust_compute_features(const struct trust_inputs *inputs, size_t count, double *features);
 
 /* What is known of a product and of the content that promotes it. */
 struct success_inputs {
@@ -66,7 +68,7 @@ struct success_inputs {
 #define SUCCESS_INPUTS 9
 extern const char *const success_input_names[SUCCESS_INPUTS];
 
-void success_compute_features(const struct success_inputs *inputs,
-                              double features[SUCCESS_FEATURES]);
+/* The same for `count` products, SUCCESS_FEATURES doubles each. */
+void success_compute_features(const struct success_inputs *inputs, size_t count, double *features);
 
 #endif

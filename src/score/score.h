@@ -88,10 +88,11 @@ struct trending_inputs {
 };
 
 /* `floor` holds up b and m: 1 for what was measured, 0.1 for what is given by hand. NaN where an
- * input is unknown or negative (momentum: below -1). */
+ * input is unknown, infinite or negative (momentum: below -1). */
 double trending_score(const struct trending_inputs *inputs, double floor);
-double trending_momentum(double velocity, double velocity_before);
-/* views + 10 likes + 20 comments + 30 shares, of gains. */
+double trending_momentum(double velocity, double velocity_before); /* q; NaN as above */
+/* views + 10 likes + 20 comments + 30 shares, of gains. A fall adds nothing, nor does a gain that
+ * is unknown (some platforms never tell shares); NaN where none is known. */
 double engagement_points(double views, double likes, double comments, double shares);
 const char *
 trending_label(double score); /* Viral >= 80, Hot, Warm, Normal >= 25, Cold; "unknown" */
@@ -108,7 +109,7 @@ double composite_score(double trending, double success, double trust, uint32_t *
 double virality_index(double favorites, double followers); /* NaN: unknown, or no followers */
 const char *kol_tier(double followers); /* Rising, Nano, Micro, Mid, Macro, Mega; NULL: unknown */
 
-/* To 2 decimals, halves to even, as answers show it; NaN stays. */
+/* To 2 decimals, halves to even, as JSON shows it; NaN stays. */
 double score_round(double score);
 
 #endif

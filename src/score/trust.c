@@ -1,0 +1,73 @@
+/* trust.c: the trust score: features, the model, and what its probability says. */
+#include <math.h>
+
+#include "score/score.h"
+
+enum { BLOCK = 64 }; /* accounts whose features are on the stack at once: 15 kB */
+
+static bool anything_known(const double *features)
+{
+    bool known = false;
+    for (size_t i = 0; i < TRUST_FEATURES; i++) {
+        known |= features[i] == features[i];
+    }
+    return known;
+}
+
+static uint32_t outside(const struct gbdt_model *model, const double *features)
+{
+    uint32_t bits = 0;
+    for (size_t i = 0; i < TRUST_FEATURES; i++) {
+        bits |= (uint32_t)!gbdt_in_range(model, i, features[i]) << i;
+    }
+    return bits;
+}
+
+static void fill(const struct gbdt_model *model, const double *features, double raw,
+                 struct trust_score *out)
+{
+    const bool known = anything_known(features);
+    const double p = known ? gbdt_answer(model, raw) : NAN;
+    const double score = 100 * (1 - p);
+    const uint32_t bits = outside(model, features);
+    *out = (struct trust_score){
+        .score = score,
+        .probability = p,
+        .raw = known ? raw : NAN,
+        .confidence = known ? fmax(p, 1 - p) : 0,
+        .label = trust_label(score),
+        .risk = risk_level(score),
+        .in_domain = bits == 0,
+        .outside = bits,
+    };
+}
+
+void trust_score_features(const struct gbdt_model *model, const double *features, size_t count,
+                          struct trust_score *out)
+{
+    double raw[BLOCK];
+    while (count) {
+        const size_t now = count < BLOCK ? count : BLOCK;
+        gbdt_raw_rows(model, features, now, raw);
+        for (size_t i = 0; i < now; i++) {
+            fill(model, features + i * TRUST_FEATURES, raw[i], &out[i]);
+        }
+        features += now * TRUST_FEATURES;
+        out += now;
+        count -= now;
+    }
+}
+
+void trust_score(const struct gbdt_model *model, const struct trust_inputs *inputs, size_t count,
+                 struct trust_score *out)
+{
+    double features[BLOCK * TRUST_FEATURES];
+    while (count) {
+        const size_t now = count < BLOCK ? count : BLOCK;
+        trust_compute_features(inputs, now, features);
+        trust_score_features(model, features, now, out);
+        inputs += now;
+        out += now;
+        count -= now;
+    }
+}
