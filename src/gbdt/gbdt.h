@@ -6,7 +6,8 @@
  * added in the order of the trees. There is one portable evaluator that is always right, and faster
  * ones that take the models they can and give the same bits; which is chosen when a model is read,
  * by the CPU and the model. GBDT_PATH in the environment (portable, avx2, avx512, vbmi, ...) forces
- * one: a name that the CPU or the build does not have is an error of gbdt_read().
+ * one: a name that the CPU or the build does not have is an error of gbdt_read(); a model that the
+ * named one does not take is left to the portable one.
  *
  * What it does not do is refused by name at reading: linear trees, more than one class or more than
  * one tree an iteration, objectives other than those of enum gbdt_objective.
@@ -24,6 +25,7 @@
 #define GBDT_MAX_BYTES (1 << 30)
 #define GBDT_MAX_FEATURES 65536
 #define GBDT_MAX_TREES 100000
+#define GBDT_MAX_LEAF 1e100 /* a leaf value lies in [-this, this]: no sum overflows */
 
 enum gbdt_objective {
     GBDT_REGRESSION, /* raw score = answer (regression, regression_l1, huber, fair, ...) */
@@ -86,9 +88,14 @@ bool gbdt_in_range(const struct gbdt_model *model, size_t feature, double value)
  * Exact TreeSHAP (Lundberg, Erion, Lee: Consistent Individualized Feature Attribution for Tree
  * Ensembles, 2018, algorithm 2; cover-weighted as LightGBM's pred_contrib): what each feature adds
  * to the raw score of this row. `phi` gets gbdt_feature_count() + 1 values; the last one is the
- * expected raw score over the training set, and all together sum to the raw score.
+ * expected raw score over the training set, and all together sum to the raw score. Where
+ * gbdt_can_explain() says no, all are NaN.
  */
 void gbdt_explain(const struct gbdt_model *model, const double *row, double *phi);
+
+/* KOL_UNSUPPORTED says why this model cannot be explained: its file does not say how many rows of
+ * the training set came to each node (internal_count, leaf_count), or these do not add up. */
+enum kol_status gbdt_can_explain(const struct gbdt_model *model, struct kol_error *err) KOL_CHECKED;
 
 /* The evaluators that this CPU and build have, "portable" first; returns how many, filling at most
  * `max`. gbdt_use() makes the model use one of them: KOL_UNSUPPORTED where the model is not of the

@@ -19,7 +19,8 @@ enum gbdt_missing { GBDT_MISSING_NONE, GBDT_MISSING_ZERO, GBDT_MISSING_NAN };
 #define GBDT_ZERO 1e-35f
 
 struct gbdt_node {
-    double threshold; /* value <= threshold goes left; categorical: index into cat_boundaries */
+    double threshold; /* value <= threshold goes left; categorical: index into cat_bounds. None lies
+                         in [-GBDT_ZERO, GBDT_ZERO), see read_threshold() in reader_tree.c */
     int32_t left, right;
     int32_t feature;
     uint8_t decision; /* as in the file */
@@ -49,6 +50,7 @@ struct gbdt_evaluator {
 /* All of this build, slowest first: [0] is the portable one, which takes every model. */
 extern const struct gbdt_evaluator *const gbdt_evaluators[];
 extern const size_t gbdt_evaluator_count;
+extern const struct gbdt_evaluator gbdt_portable;
 
 struct gbdt_model {
     struct arena arena;
@@ -64,9 +66,23 @@ struct gbdt_model {
     double *leaf_values;
     double *node_covers, *leaf_covers; /* internal_count, leaf_count: rows of training, for SHAP */
     size_t node_count, leaf_count;
+    bool *asked;                            /* by feature: whether a tree asks for it */
+    const char *no_explaining;              /* why the model cannot be explained, or NULL */
     const struct gbdt_evaluator *evaluator; /* in use */
     const void *plan;                       /* of it */
     void *explain_plan;                     /* of gbdt_explain(), made at reading or NULL */
 };
+
+/* The leaf value that a row comes to in a tree, the plain way. */
+double gbdt_tree_value(const struct gbdt_model *model, const struct gbdt_tree *tree,
+                       const double *row);
+
+/* Picks the evaluator of a model that was read: the fastest that takes it, or what GBDT_PATH says;
+ * one that is there but does not take this model leaves it to the portable one. */
+enum kol_status gbdt_choose(struct gbdt_model *model, struct kol_error *err) KOL_CHECKED;
+
+/* Makes the plan of gbdt_explain(), or says in no_explaining why there is none. */
+void gbdt_plan_explaining(struct gbdt_model *model);
+void gbdt_free_explaining(struct gbdt_model *model);
 
 #endif
