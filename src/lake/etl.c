@@ -16,7 +16,6 @@
 #include "base/file.h"
 #include "base/hash.h"
 #include "base/mem.h"
-#include "base/signals.h"
 #include "lake/etl_run.h"
 
 /* ---- pinned versions ---- */
@@ -58,8 +57,8 @@ static enum kol_status load_pin(struct etl_state *state, const char *space, cons
     return status == KOL_OK ? lake_view(state->session, pin, err) : status;
 }
 
-enum kol_status etl_pin(struct etl_state *state, const char *name, struct lake_pin **out,
-                        struct kol_error *err)
+static enum kol_status pin(struct etl_state *state, const char *name, struct lake_pin **out,
+                           struct kol_error *err)
 {
     const char *space, *table;
     enum kol_status status = KOL_OK;
@@ -82,9 +81,19 @@ enum kol_status etl_pin(struct etl_state *state, const char *name, struct lake_p
     return status;
 }
 
+enum kol_status etl_pin(struct etl_state *state, const char *name, struct lake_pin **out,
+                        struct kol_error *err)
+{
+    pthread_mutex_lock(&state->lock);
+    enum kol_status status = pin(state, name, out, err);
+    pthread_mutex_unlock(&state->lock);
+    return status;
+}
+
 enum kol_status etl_repin(struct etl_state *state, const struct lake_table *table,
                           struct lake_pin **out, struct kol_error *err)
 {
+    pthread_mutex_lock(&state->lock);
     struct lake_pin **there = find_pin(state, table->name_space, table->name);
     if (there) {
         lake_unpin(*there);
@@ -92,7 +101,17 @@ enum kol_status etl_repin(struct etl_state *state, const struct lake_table *tabl
         there = new_pin(state);
     }
     *out = *there;
-    return load_pin(state, table->name_space, table->name, *there, err);
+    enum kol_status status = load_pin(state, table->name_space, table->name, *there, err);
+    pthread_mutex_unlock(&state->lock);
+    return status;
+}
+
+enum kol_status etl_view(struct etl_state *state, const struct lake_pin *pin, struct kol_error *err)
+{
+    pthread_mutex_lock(&state->lock);
+    enum kol_status status = lake_view(state->session, pin, err);
+    pthread_mutex_unlock(&state->lock);
+    return status;
 }
 
 int64_t etl_rows_of(const struct lake_pin *pin)
@@ -181,9 +200,6 @@ static enum kol_status open_state(struct etl_state *state, struct kol_error *err
         status = engine_session_open(state->engine, &state->session, err);
     }
     if (status == KOL_OK) {
-        status = engine_exec(state->session, graph_prelude().ptr, err);
-    }
-    if (status == KOL_OK) {
         status = graph_load(state->lake, state->session, &state->graph, err);
     }
     if (status == KOL_OK) {
@@ -203,38 +219,9 @@ static void close_state(struct etl_state *state)
     graph_free(&state->graph);
     engine_session_close(&state->session);
     engine_close(&state->engine);
-}
-
-static size_t count_wanted(const struct graph *graph)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < graph->count; i++) {
-        count += graph->nodes[i].wanted;
-    }
-    return count;
-}
-
-static enum kol_status make_tables(struct etl_state *state, struct kol_error *err)
-{
-    enum kol_status status = KOL_OK;
-    size_t number = 0, count = count_wanted(&state->graph);
-    for (size_t i = 0; i < state->graph.count && status == KOL_OK; i++) {
-        struct etl_table_report report;
-        if (!state->graph.nodes[i].wanted) {
-            continue;
-        }
-        if (signals_stop_asked()) {
-            return kol_fail(err, KOL_INTERRUPTED,
-                            "stopped; the tables made so far stand, the next run goes on");
-        }
-        status = etl_table(state, &state->graph.nodes[i], &report, err);
-        report.number = ++number;
-        report.count = count;
-        if (status == KOL_OK && state->options->on_table) {
-            state->options->on_table(&report, state->options->user);
-        }
-    }
-    return status;
+    pthread_mutex_destroy(&state->lock);
+    pthread_mutex_destroy(&state->quarantine);
+    pthread_rwlock_destroy(&state->views);
 }
 
 static int64_t snapshot_in(const struct etl_run_tables *run, const struct lake_pin *pin)
@@ -272,7 +259,7 @@ static enum kol_status finish_run(struct etl_state *state, char run_id[40], stru
     if (state->options->table_count) {
         return KOL_OK;
     }
-    enum kol_status status = etl_last_run(state->lake, &last, err);
+    enum kol_status status = etl_run_before(state, &last, err);
     bool same = status == KOL_OK && is_last_run(state, &last);
     if (status == KOL_OK || status == KOL_NOT_FOUND) {
         snprintf(run_id, 40, "%s", same ? last.run_id : state->run_id);
@@ -290,12 +277,15 @@ enum kol_status etl_run(const struct etl_options *options, char run_id[40], stru
     int lock = -1;
     run_id[0] = '\0';
     name_run(&state);
+    pthread_mutex_init(&state.lock, NULL);
+    pthread_mutex_init(&state.quarantine, NULL);
+    pthread_rwlock_init(&state.views, NULL);
     enum kol_status status = take_lock(options->lake, &lock, err);
     if (status == KOL_OK) {
         status = open_state(&state, err);
     }
     if (status == KOL_OK) {
-        status = make_tables(&state, err);
+        status = etl_make_tables(&state, err);
     }
     if (status == KOL_OK) {
         status = finish_run(&state, run_id, err);

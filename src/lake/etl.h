@@ -29,7 +29,8 @@ struct etl_options {
     size_t table_count;
     const char *version; /* of the program, for lake.runs */
     bool full;           /* make even what did not change, and nothing incrementally */
-    /* Called after each table, in order; may be NULL. */
+    /* Called after each table, in running order, from any thread of the run but one at a time; may
+     * be NULL. */
     void (*on_table)(const struct etl_table_report *report, void *user);
     void *user;
 };

@@ -206,7 +206,7 @@ enum kol_status etl_view_days(struct etl_state *state, const struct graph_node *
                 part.files.files[part.files.count++] = pin->files.files[file];
             }
         }
-        status = lake_view(state->session, &part, err);
+        status = etl_view(state, &part, err);
         free(part.files.files);
     }
     return status;
@@ -220,7 +220,7 @@ enum kol_status etl_view_all(struct etl_state *state, const struct graph_node *n
         struct lake_pin *pin;
         status = etl_pin(state, node->inputs[i], &pin, err);
         if (status == KOL_OK) {
-            status = lake_view(state->session, pin, err);
+            status = etl_view(state, pin, err);
         }
     }
     return status;

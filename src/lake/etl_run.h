@@ -4,6 +4,8 @@
 #ifndef LAKE_ETL_RUN_H
 #define LAKE_ETL_RUN_H
 
+#include <pthread.h>
+
 #include "lake/etl.h"
 #include "lake/graph.h"
 #include "lake/rules.h"
@@ -18,20 +20,29 @@
  * still up to date. */
 #define ETL_ROWS_OF "kol.rows-of"
 
+/* One run. Its tables are made by a few threads, each with a session of its own (etl_work.c); views
+ * belong to the engine, so that all sessions see them. */
 struct etl_state {
     struct lake *lake;
     const struct etl_options *options;
     struct engine *engine;
-    struct engine_session *session;
+    char run_id[40];
+    int64_t started_us;
+    pthread_mutex_t lock;           /* of all below; etl_pin() and its like take it themselves */
+    struct engine_session *session; /* makes the views */
     struct graph graph;
     struct lake_pin **pins; /* every table read or written so far, at the version of this run */
     size_t pin_count, pin_cap;
-    char run_id[40];
-    int64_t started_us;
+    /* Held by who looks at rows that broke a rule or replaces them: lake.quarantine is the one
+     * table that several others write to, and its pin moves on within a run. */
+    pthread_mutex_t quarantine;
+    /* Held for reading by who reads through views, for writing by who narrows them to some days. */
+    pthread_rwlock_t views;
 };
 
 /* The run's version of "gold.x", which is pinned and made a view at the first call; a declared
- * table that does not exist is made. */
+ * table that does not exist is made. It stays as it is until the end of the run, but for that of
+ * lake.quarantine. */
 enum kol_status etl_pin(struct etl_state *state, const char *name, struct lake_pin **out,
                         struct kol_error *err) KOL_CHECKED;
 
@@ -43,9 +54,17 @@ enum kol_status etl_repin(struct etl_state *state, const struct lake_table *tabl
  */
 int64_t etl_rows_of(const struct lake_pin *pin);
 
-/* Makes one table, or finds that nothing has changed. */
-enum kol_status etl_table(struct etl_state *state, struct graph_node *node,
-                          struct etl_table_report *report, struct kol_error *err) KOL_CHECKED;
+/* Shows a pinned version, or a part of it, under the table's name to all sessions. */
+enum kol_status etl_view(struct etl_state *state, const struct lake_pin *pin,
+                         struct kol_error *err) KOL_CHECKED;
+
+/* Makes one table, or finds that nothing has changed. Its inputs must be made. */
+enum kol_status etl_table(struct etl_state *state, struct engine_session *session,
+                          struct graph_node *node, struct etl_table_report *report,
+                          struct kol_error *err) KOL_CHECKED;
+
+/* Makes all wanted tables of the graph, and reports them to the caller of the run. */
+enum kol_status etl_make_tables(struct etl_state *state, struct kol_error *err) KOL_CHECKED;
 
 /* ---- incremental runs: etl_days.c ---- */
 
@@ -68,11 +87,16 @@ void etl_days_free(struct etl_days *days);
  * makes those tables whole. */
 void etl_tag_inputs(struct etl_state *state);
 
-/* Makes the bronze inputs of a node show these days only; then all of their rows again. */
+/* Makes the bronze inputs of a node show these days only; then all of their rows again. Between the
+ * two state->views must be held for writing. */
 enum kol_status etl_view_days(struct etl_state *state, const struct graph_node *node,
                               const struct etl_days *days, struct kol_error *err) KOL_CHECKED;
 enum kol_status etl_view_all(struct etl_state *state, const struct graph_node *node,
                              struct kol_error *err) KOL_CHECKED;
+
+/* What etl_last_run() gives, by a session of this run. */
+enum kol_status etl_run_before(struct etl_state *state, struct etl_run_tables *out,
+                               struct kol_error *err) KOL_CHECKED;
 
 /* Adds the row to lake.runs that completes the run. */
 enum kol_status etl_write_run(struct etl_state *state, struct kol_error *err) KOL_CHECKED;

@@ -20,6 +20,7 @@
 /* One table in the making. */
 struct making {
     struct etl_state *state;
+    struct engine_session *session; /* the thread's own */
     const struct graph_node *node;
     const struct lake_table *table;
     struct arena arena;
@@ -119,7 +120,7 @@ static enum kol_status check_names(struct making *making, struct kol_error *err)
     buf_puts(&sql, "SELECT * FROM (");
     buf_put(&sql, making->node->sql);
     buf_puts(&sql, "\n) LIMIT 0");
-    enum kol_status status = engine_query(making->state->session, sql.ptr, &result, err);
+    enum kol_status status = engine_query(making->session, sql.ptr, &result, err);
     buf_free(&sql);
     if (status != KOL_OK) {
         return status;
@@ -143,7 +144,7 @@ static enum kol_status check_names(struct making *making, struct kol_error *err)
 static enum kol_status write_rows(struct making *making, const struct lake_table *table,
                                   const char *select, struct kol_error *err)
 {
-    return lake_write(making->state->lake, making->state->session, table, making->metadata, select,
+    return lake_write(making->state->lake, making->session, table, making->metadata, select,
                       &making->arena, &making->files, &making->file_count, err);
 }
 
@@ -230,9 +231,9 @@ static enum kol_status replace_quarantined(struct making *making, const struct l
     return ice_commit(making->state->lake->catalog, ident, &change, NULL, err);
 }
 
-static enum kol_status quarantine(struct making *making, const char *scan,
-                                  const struct broken_rule *broken, size_t count,
-                                  struct kol_error *err)
+static enum kol_status replace_broken(struct making *making, const char *scan,
+                                      const struct broken_rule *broken, size_t count,
+                                      struct kol_error *err)
 {
     struct etl_state *state = making->state;
     struct lake_pin *pin;
@@ -244,7 +245,7 @@ static enum kol_status quarantine(struct making *making, const char *scan,
     enum kol_status status = etl_pin(state, QUARANTINE, &pin, err);
     if (status == KOL_OK && count) {
         put_quarantine_select(&sql, making, scan, broken, count);
-        status = lake_write(state->lake, state->session, table, pin->metadata, sql.ptr,
+        status = lake_write(state->lake, making->session, table, pin->metadata, sql.ptr,
                             &making->arena, &files, &file_count, err);
     }
     if (status == KOL_OK && (count || has_quarantined(pin, name.ptr))) {
@@ -258,6 +259,16 @@ static enum kol_status quarantine(struct making *making, const char *scan,
     }
     buf_free(&name);
     buf_free(&sql);
+    return status;
+}
+
+static enum kol_status quarantine(struct making *making, const char *scan,
+                                  const struct broken_rule *broken, size_t count,
+                                  struct kol_error *err)
+{
+    pthread_mutex_lock(&making->state->quarantine);
+    enum kol_status status = replace_broken(making, scan, broken, count, err);
+    pthread_mutex_unlock(&making->state->quarantine);
     return status;
 }
 
@@ -288,7 +299,7 @@ static enum kol_status check_rows(struct making *making, struct kol_error *err)
     lake_table_schema_for(making->table, making->metadata, &making->arena, &schema);
     enum kol_status status = pin_references(making, rules, count, err);
     if (status == KOL_OK) {
-        status = lake_check(making->state->session, rules, count, &schema, making->files,
+        status = lake_check(making->session, rules, count, &schema, making->files,
                             making->file_count, &making->arena, &broken, &broken_count, err);
     }
     if (status == KOL_OK) {
@@ -369,48 +380,72 @@ static enum kol_status check_spec(struct making *making, bool *as_declared, stru
     return KOL_OK;
 }
 
+/* Whether lake.quarantine holds rows of this table. */
+static enum kol_status look_at_quarantine(struct making *making, bool *out, struct kol_error *err)
+{
+    struct lake_pin *pin;
+    struct buf name = {0};
+    buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
+    pthread_mutex_lock(&making->state->quarantine);
+    enum kol_status status = etl_pin(making->state, QUARANTINE, &pin, err);
+    *out = status == KOL_OK && has_quarantined(pin, name.ptr);
+    pthread_mutex_unlock(&making->state->quarantine);
+    buf_free(&name);
+    return status;
+}
+
 /* A table with quarantined rows is made whole: which day they belong to is not known. */
 static enum kol_status choose_days(struct making *making, struct kol_error *err)
 {
-    struct lake_pin *pin;
-    bool as_declared = false;
-    struct buf name = {0};
+    bool as_declared = false, quarantined = false;
     const struct ice_snapshot *snapshot = ice_current_snapshot(making->metadata);
     const char *before = snapshot ? ice_summary(snapshot, ETL_INPUTS) : NULL;
     if (strcmp(making->table->incremental, "day") || !before || making->state->options->full) {
         return KOL_OK;
     }
-    buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
-    enum kol_status status = etl_pin(making->state, QUARANTINE, &pin, err);
+    enum kol_status status = look_at_quarantine(making, &quarantined, err);
     if (status == KOL_OK) {
         status = check_spec(making, &as_declared, err);
     }
-    if (status == KOL_OK && as_declared && !has_quarantined(pin, name.ptr)) {
+    if (status == KOL_OK && as_declared && !quarantined) {
         status = etl_changed_days(making->state, making->node, before, making->inputs,
                                   &making->days, &making->by_days, err);
     }
-    buf_free(&name);
     return status;
 }
 
-static enum kol_status make_days(struct making *making, struct kol_error *err)
+static enum kol_status write_days(struct making *making, struct kol_error *err)
 {
-    enum kol_status status = etl_view_days(making->state, making->node, &making->days, err);
+    struct etl_state *state = making->state;
+    pthread_rwlock_wrlock(&state->views);
+    enum kol_status status = etl_view_days(state, making->node, &making->days, err);
     if (status == KOL_OK) {
         status = write_rows(making, relaxed(making), making->node->sql.ptr, err);
     }
     struct kol_error after;
-    enum kol_status restored = etl_view_all(making->state, making->node, &after);
+    enum kol_status restored = etl_view_all(state, making->node, &after);
+    pthread_rwlock_unlock(&state->views);
     return status == KOL_OK && restored != KOL_OK ? kol_fail(err, restored, "%s", after.message)
                                                   : status;
 }
 
+static enum kol_status write_all(struct making *making, struct kol_error *err)
+{
+    pthread_rwlock_rdlock(&making->state->views);
+    enum kol_status status = write_rows(making, relaxed(making), making->node->sql.ptr, err);
+    pthread_rwlock_unlock(&making->state->views);
+    return status;
+}
+
 static enum kol_status make_rows(struct making *making, struct kol_error *err)
 {
-    enum kol_status status = making->by_days
-                                 ? make_days(making, err)
-                                 : write_rows(making, relaxed(making), making->node->sql.ptr, err);
-    return status == KOL_OK ? check_rows(making, err) : status;
+    enum kol_status status = making->by_days ? write_days(making, err) : write_all(making, err);
+    if (status == KOL_OK) {
+        pthread_rwlock_rdlock(&making->state->views); /* rules refer to other tables */
+        status = check_rows(making, err);
+        pthread_rwlock_unlock(&making->state->views);
+    }
+    return status;
 }
 
 /* True where the version before came from the same text over inputs of the same columns: what the
@@ -461,18 +496,29 @@ static void fill_report(const struct making *making, const struct lake_pin *pin,
     report->quarantined = making->quarantined;
 }
 
-enum kol_status etl_table(struct etl_state *state, struct graph_node *node,
-                          struct etl_table_report *report, struct kol_error *err)
+static enum kol_status declare(struct making *making, struct graph_node *node,
+                               struct kol_error *err)
+{
+    struct etl_state *state = making->state;
+    pthread_mutex_lock(&state->lock);
+    enum kol_status status = graph_declare(&state->graph, making->session, node, err);
+    pthread_mutex_unlock(&state->lock);
+    return status;
+}
+
+enum kol_status etl_table(struct etl_state *state, struct engine_session *session,
+                          struct graph_node *node, struct etl_table_report *report,
+                          struct kol_error *err)
 {
     int64_t begun = clock_mono_ns();
-    struct making making = {.state = state, .node = node, .table = node->table};
+    struct making making = {.state = state, .session = session, .node = node, .table = node->table};
     struct lake_pin *pin = NULL;
     *report = (struct etl_table_report){
         .name_space = node->table->name_space, .name = node->table->name, .outcome = ETL_SKIPPED};
     arena_init(&making.arena, 0);
     enum kol_status status = describe_inputs(&making, err);
     if (status == KOL_OK) {
-        status = graph_declare(&state->graph, state->session, node, err);
+        status = declare(&making, node, err);
     }
     if (status == KOL_OK) {
         status = lake_ensure(state->lake, node->table, &making.metadata, err);

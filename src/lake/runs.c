@@ -137,7 +137,7 @@ static enum kol_status query_last(struct engine_session *session, const struct l
         status = engine_next(result, &rows, err);
     }
     if (status == KOL_OK && !rows) {
-        status = kol_fail(err, KOL_NOT_FOUND, "no run is complete yet; `kol etl` makes one");
+        status = KOL_NOT_FOUND;
     }
     if (status == KOL_OK) {
         struct str id = engine_text(result, 0, 0);
@@ -149,20 +149,41 @@ static enum kol_status query_last(struct engine_session *session, const struct l
     return status;
 }
 
+static enum kol_status no_run(enum kol_status status, struct kol_error *err)
+{
+    return status == KOL_NOT_FOUND
+               ? kol_fail(err, status, "no run is complete yet; `kol etl` makes one")
+               : status;
+}
+
 enum kol_status etl_last_run(struct lake *lake, struct etl_run_tables *out, struct kol_error *err)
 {
     struct lake_reader reader;
     *out = (struct etl_run_tables){0};
     arena_init(&out->arena, 0);
     enum kol_status status = lake_reader_open(lake, "lake", "runs", &reader, err);
-    if (status == KOL_NOT_FOUND) {
-        return kol_fail(err, status, "no run is complete yet; `kol etl` makes one");
-    }
     if (status == KOL_OK) {
         status = query_last(reader.session, &reader.pin, out, err);
         lake_reader_close(&reader);
     }
-    return status;
+    return no_run(status, err);
+}
+
+enum kol_status etl_run_before(struct etl_state *state, struct etl_run_tables *out,
+                               struct kol_error *err)
+{
+    struct lake_pin pin;
+    *out = (struct etl_run_tables){0};
+    arena_init(&out->arena, 0);
+    enum kol_status status = lake_pin(state->lake, "lake", "runs", 0, &pin, err);
+    if (status == KOL_OK) {
+        status = etl_view(state, &pin, err);
+        if (status == KOL_OK) {
+            status = query_last(state->session, &pin, out, err);
+        }
+        lake_unpin(&pin);
+    }
+    return no_run(status, err);
 }
 
 void etl_run_tables_free(struct etl_run_tables *run)
