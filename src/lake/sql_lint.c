@@ -556,12 +556,7 @@ static enum kol_status check_concat(const struct lint *lint, size_t at)
 /* Whole numbers and decimals add up to the same in every order, doubles do not. */
 static enum kol_status check_sum(const struct lint *lint, size_t at)
 {
-    size_t open = at + 1, close = open + 1;
-    int depth = lint->tokens[open].depth;
-    while (close < lint->count &&
-           !(is_sign(&lint->tokens[close], ")") && lint->tokens[close].depth == depth)) {
-        close++;
-    }
+    const size_t open = at + 1, close = closing(lint, open);
     if (is_word(near(lint, open, 1), "CAST") &&
         (cast_ends(lint, close, "DECIMAL") || cast_ends(lint, close, "BIGINT"))) {
         return KOL_OK;
@@ -693,36 +688,83 @@ static bool item_name(const struct lint *lint, size_t start, size_t end, struct 
     return named && (last->kind == WORD || last->kind == QUOTED);
 }
 
-/* A table holds no two columns of one name, and DuckDB renames the second one silently. */
+/* Takes a column's name among the `*count` of one list, in which it must be the first of its kind:
+ * DuckDB renames the second one silently or takes the first, Trino refuses. */
+static enum kol_status add_name(const struct lint *lint, int line, struct str name,
+                                struct str *names, size_t *count)
+{
+    for (size_t i = 0; i < *count; i++) {
+        if (names[i].len == name.len && !strncasecmp(names[i].ptr, name.ptr, name.len)) {
+            return kol_fail(lint->err, KOL_INVALID, "%s:%d: two columns are named %.*s", lint->name,
+                            line, STR_FORMAT(name));
+        }
+    }
+    names[(*count)++] = name;
+    return KOL_OK;
+}
+
+/* Whether the token ends the list of its SELECT: IS DISTINCT FROM does not. */
+static bool list_ends(const struct lint *lint, size_t at)
+{
+    static const char *const enders[] = {"UNION", "EXCEPT", "INTERSECT"};
+    const struct token *token = &lint->tokens[at];
+    return token->kind == END || is_one_of(token, enders, ARRAY_LEN(enders)) ||
+           (is_word(token, "FROM") && !is_word(near(lint, at, -1), "DISTINCT"));
+}
+
+/* The list behind the SELECT at `at`. `names` has room for all tokens. */
+static enum kol_status check_select_names(const struct lint *lint, size_t at, struct str *names)
+{
+    const int depth = lint->tokens[at].depth;
+    size_t count = 0, start = at + 1;
+    bool ended = false;
+    enum kol_status status = KOL_OK;
+    start += is_word(near(lint, at, 1), "DISTINCT");
+    for (at = start; at < lint->count && !ended && status == KOL_OK; at++) {
+        const struct token *token = &lint->tokens[at];
+        struct str name;
+        ended = token->depth < depth || (token->depth == depth && list_ends(lint, at));
+        if (ended || (token->depth == depth && is_sign(token, ","))) {
+            if (at > start && item_name(lint, start, at, &name)) {
+                status = add_name(lint, token->line, name, names, &count);
+            }
+            start = at + 1;
+        }
+    }
+    return status;
+}
+
+/* The names in the parentheses at `open`: AS t (a, b), WITH t (a, b) AS. */
+static enum kol_status check_alias_names(const struct lint *lint, size_t open, struct str *names)
+{
+    const size_t close = closing(lint, open);
+    size_t count = 0;
+    enum kol_status status = KOL_OK;
+    for (size_t at = open + 1; at < close && status == KOL_OK; at++) {
+        struct str name;
+        const struct token *behind = near(lint, at, 1);
+        if ((is_sign(behind, ",") || is_sign(behind, ")")) && item_name(lint, at, at + 1, &name)) {
+            status = add_name(lint, lint->tokens[at].line, name, names, &count);
+        }
+    }
+    return status;
+}
+
+/* Columns of one name are refused wherever a query lists its columns. A query behind UNION takes
+ * the names of the one before it, so that its own may be what they like. */
 static enum kol_status check_column_names(const struct lint *lint)
 {
-    size_t at = 0, count = 0;
+    static const char *const joined[] = {"UNION", "EXCEPT", "INTERSECT", "ALL", "DISTINCT", "AS"};
     enum kol_status status = KOL_OK;
-    while (at < lint->count && !(is_word(&lint->tokens[at], "SELECT") && !lint->tokens[at].depth)) {
-        at++;
-    }
     struct str *names = mem_alloc(lint->count * sizeof *names);
-    size_t start = ++at;
-    start += at < lint->count && is_word(&lint->tokens[at], "DISTINCT");
-    for (; at < lint->count && status == KOL_OK; at++) {
-        const struct token *token = &lint->tokens[at];
-        const bool ends = is_word(token, "FROM") || token->kind == END || is_word(token, "UNION");
-        if (token->depth || !(ends || is_sign(token, ","))) {
-            continue;
-        }
-        if (at > start && item_name(lint, start, at, &names[count])) {
-            for (size_t i = 0; i < count && status == KOL_OK; i++) {
-                if (names[i].len == names[count].len &&
-                    !strncasecmp(names[i].ptr, names[count].ptr, names[i].len)) {
-                    status = kol_fail(lint->err, KOL_INVALID, "%s:%d: two columns are named %.*s",
-                                      lint->name, token->line, STR_FORMAT(names[count]));
-                }
-            }
-            count++;
-        }
-        start = at + 1;
-        if (ends) {
-            break;
+    for (size_t at = 0; at < lint->count && status == KOL_OK; at++) {
+        const struct token *before = near(lint, at, -1);
+        if (is_word(&lint->tokens[at], "SELECT") && !is_sign(before, ".") &&
+            !is_one_of(before, joined, ARRAY_LEN(joined))) {
+            status = check_select_names(lint, at, names);
+        } else if (is_sign(near(lint, at, 1), "(") &&
+                   (is_word(before, "AS") || is_word(before, "WITH"))) {
+            status = check_alias_names(lint, at + 1, names);
         }
     }
     free(names);

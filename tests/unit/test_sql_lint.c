@@ -202,6 +202,21 @@ static void two_columns_of_one_name_are_refused(void **state)
     refused("SELECT 1 AS a, 2 AS a", "two columns");
     passes("WITH s AS (SELECT a, b FROM t) SELECT a, (SELECT max(a) AS a FROM t) AS b FROM s");
     passes("SELECT a, coalesce(a, b) AS c FROM t UNION ALL SELECT a, b AS c FROM t");
+    /* wherever a query stands */
+    refused("SELECT a FROM (\nSELECT a, b AS \"A\" FROM t) AS s",
+            "a.sql:2: two columns are named A");
+    refused("WITH s AS (SELECT a, t.a FROM t) SELECT a FROM s", "two columns are named a");
+    refused("SELECT a FROM t WHERE EXISTS (SELECT u.b, v.b FROM u)", "two columns are named b");
+    refused("SELECT a FROM (SELECT 1 AS a, 2 AS a) AS s", "two columns are named a");
+    refused("SELECT a IS DISTINCT FROM b AS c, d AS c FROM t", "two columns are named c");
+    refused("SELECT a FROM (SELECT b, c FROM t) AS s (a, A)", "two columns are named A");
+    refused("WITH s (a, \"a\") AS (SELECT b, c FROM t) SELECT a FROM s", "two columns");
+    refused("SELECT a FROM (VALUES (1, 2)) AS s (a, a)", "two columns are named a");
+    passes("SELECT a, b FROM t UNION ALL SELECT c, c FROM u");
+    passes("SELECT a FROM (SELECT a, max(b) AS b FROM t GROUP BY a) AS s WHERE a IN (SELECT a FROM "
+           "t)");
+    passes("SELECT coalesce(a, a) AS a, CAST(b AS DECIMAL(9, 9)) AS b FROM t WHERE a IN (1, 1)");
+    passes("SELECT a FROM (VALUES (1, 1), (2, 2)) AS s (a, b) WHERE a IS NOT NULL");
 }
 
 static void what_depends_on_chance_is_refused(void **state)
