@@ -1,50 +1,25 @@
-/* demo_random.c: generator, distributions and the little mathematics that they need. */
+/* demo_random.c: streams, distributions and the little mathematics that they need. */
 #include "import/demo_random.h"
 
 #include <math.h>
 #include <string.h>
 
-static uint64_t splitmix(uint64_t *state)
-{
-    uint64_t z = *state += UINT64_C(0x9e3779b97f4a7c15);
-    z = (z ^ z >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
-    z = (z ^ z >> 27) * UINT64_C(0x94d049bb133111eb);
-    return z ^ z >> 31;
-}
+#include "base/mem.h"
 
 void demo_random_init(struct demo_random *random, uint64_t seed, uint64_t kol, uint64_t purpose)
 {
-    /* Each number passes the mixer before the next is added: neighbours share no pattern. */
-    uint64_t mixer = seed;
-    mixer = splitmix(&mixer) ^ kol;
-    mixer = splitmix(&mixer) ^ purpose;
-    for (int i = 0; i < 4; i++) {
-        random->state[i] = splitmix(&mixer);
-    }
-}
-
-static uint64_t rotate(uint64_t value, int by)
-{
-    return value << by | value >> (64 - by);
+    const uint64_t numbers[] = {seed, kol, purpose};
+    random_seed(&random->stream, numbers, ARRAY_LEN(numbers));
 }
 
 uint64_t demo_bits(struct demo_random *random)
 {
-    uint64_t *s = random->state;
-    uint64_t result = rotate(s[1] * 5, 7) * 9, t = s[1] << 17;
-    s[2] ^= s[0];
-    s[3] ^= s[1];
-    s[1] ^= s[2];
-    s[0] ^= s[3];
-    s[2] ^= t;
-    s[3] = rotate(s[3], 45);
-    return result;
+    return random_bits(&random->stream);
 }
 
 uint64_t demo_below(struct demo_random *random, uint64_t bound)
 {
-    __extension__ typedef unsigned __int128 wide;
-    return (uint64_t)((wide)demo_bits(random) * bound >> 64);
+    return random_below(&random->stream, bound);
 }
 
 double demo_unit(struct demo_random *random)
@@ -122,8 +97,8 @@ uint64_t demo_permute(uint64_t value, int bits, uint64_t key)
      * is added in can each be undone within `bits` bits, so all of them together can. */
     uint64_t mask = (UINT64_C(1) << bits) - 1, mixer = key;
     for (int round = 0; round < 3; round++) {
-        value = (value ^ splitmix(&mixer)) & mask;
-        value = value * (splitmix(&mixer) | 1) & mask;
+        value = (value ^ random_mix(&mixer)) & mask;
+        value = value * (random_mix(&mixer) | 1) & mask;
         value ^= value >> ((bits + 1) / 2);
     }
     return value;

@@ -11,10 +11,12 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* xoshiro256**, seeded by splitmix64. One stream for each purpose of each KOL, so that a draw more
- * in one place moves nothing in another. */
+#include "base/random.h"
+
+/* One stream for each purpose of each KOL, so that a draw more in one place moves nothing in
+ * another. */
 struct demo_random {
-    uint64_t state[4];
+    struct random_stream stream;
 };
 
 void demo_random_init(struct demo_random *random, uint64_t seed, uint64_t kol, uint64_t purpose);
