@@ -107,7 +107,7 @@ static void set_missing(struct gbdt_column *column, enum kind kind)
     column->zero_code = missing;
     column->nan_code = missing;
     if (kind == NAN_IS_ZERO) {
-        column->nan_code = gbdt_code(column, 0.0);
+        column->nan_code = gbdt_rank(column, 0.0);
     }
 }
 
@@ -128,8 +128,8 @@ static bool make_column(struct layout *layout, size_t key)
         padded[i] = i < count ? own[i] : INFINITY;
     }
     struct gbdt_column *column = &layout->plan->columns[at];
-    *column = (struct gbdt_column){
-        .thresholds = padded, .half = half, .feature = (int32_t)(key / KINDS)};
+    *column =
+        (struct gbdt_column){.thresholds = padded, .half = half, .feature = (int32_t)(key / KINDS)};
     set_missing(column, (enum kind)(key % KINDS));
     return true;
 }
@@ -155,40 +155,37 @@ static bool make_columns(struct layout *layout)
 struct growth {
     struct layout *layout;
     const struct gbdt_tree *tree;
-    struct gbdt_node2 *nodes;
-    uint8_t *tails;
+    uint16_t *nodes;
+    uint64_t *tails;
     uint32_t levels;
     double *leaves; /* of this tree */
     uint32_t leaf_count;
 };
 
-static struct gbdt_node2 node_at(const struct growth *growth, int32_t at)
+/* column | k << 8; for a leaf what sends everything left. */
+static uint16_t node_at(const struct growth *growth, int32_t at)
 {
     if (at < 0) {
-        return (struct gbdt_node2){0, GBDT_GREATEST};
+        return (uint16_t)(GBDT_GREATEST << 8);
     }
     const struct layout *layout = growth->layout;
     const struct gbdt_node *node = &layout->model->nodes[growth->tree->first_node + (size_t)at];
     const int32_t column = layout->column_of[key_of(node)];
-    return (struct gbdt_node2){(uint8_t)column,
-                               gbdt_code(&layout->plan->columns[column], node->threshold)};
+    const int8_t rank = gbdt_rank(&layout->plan->columns[column], node->threshold);
+    return (uint16_t)(column | (uint8_t)rank << 8);
 }
 
 /* Writes a node where its position says; the lowest ones say where their leaves begin. */
-static void put(struct growth *growth, uint32_t position, struct gbdt_node2 node)
+static void put(struct growth *growth, uint32_t position, uint16_t node)
 {
     const uint32_t tails = 1u << growth->levels;
     if (position < tails) {
         growth->nodes[position] = node;
-        return;
-    }
-    const bool lowest = position >= 2 * tails;
-    const uint32_t tail = lowest ? position / 2 - tails : position - tails;
-    uint8_t *bytes = growth->tails + 8 * tail + (lowest ? 2 + 3 * (position & 1) : 0);
-    bytes[0] = node.column;
-    bytes[1] = (uint8_t)node.rank;
-    if (lowest) {
-        bytes[2] = (uint8_t)growth->leaf_count;
+    } else if (position < 2 * tails) {
+        growth->tails[position - tails] |= node;
+    } else {
+        const uint64_t lowest = node | growth->leaf_count << 16;
+        growth->tails[position / 2 - tails] |= lowest << (position & 1 ? 40 : 16);
     }
 }
 
@@ -231,7 +228,7 @@ static void make_group(struct layout *layout, size_t first, struct gbdt_group *g
     group->trees = rest < GBDT_GROUP ? (uint32_t)rest : GBDT_GROUP;
     group->levels = levels_of(model->trees + first, group->trees);
     const size_t positions = (size_t)group->trees << group->levels;
-    struct gbdt_node2 *nodes = gbdt_plan_alloc(model, positions * sizeof *nodes);
+    uint16_t *nodes = gbdt_plan_alloc(model, positions * sizeof *nodes);
     uint64_t *tails = gbdt_plan_alloc(model, positions * sizeof *tails);
     uint32_t *first_leaf = gbdt_plan_alloc(model, group->trees * sizeof *first_leaf);
     memset(nodes, 0, positions * sizeof *nodes);
@@ -242,7 +239,7 @@ static void make_group(struct layout *layout, size_t first, struct gbdt_group *g
         struct growth growth = {.layout = layout,
                                 .tree = tree,
                                 .nodes = nodes + (i << group->levels),
-                                .tails = (uint8_t *)(tails + (i << group->levels)),
+                                .tails = tails + (i << group->levels),
                                 .levels = group->levels,
                                 .leaves = layout->plan->leaves + tree->first_leaf};
         grow(&growth, tree->leaves > 1 ? 0 : ~0, 1);
@@ -299,9 +296,10 @@ static void turn_round(const struct gbdt_group *group, uint8_t *top, bool halves
     for (uint32_t node = 1; node < nodes; node++, top += 2 * GBDT_GROUP) {
         memset(top, 0, 2 * GBDT_GROUP);
         for (uint32_t tree = 0; tree < group->trees; tree++) {
-            const struct gbdt_node2 from = group->nodes[(tree << group->levels) + node];
-            top[tree] = halves && from.column >= 16 ? (uint8_t)(from.column + 112) : from.column;
-            top[GBDT_GROUP + tree] = (uint8_t)from.rank;
+            const uint16_t from = group->nodes[(tree << group->levels) + node];
+            const uint8_t column = (uint8_t)from;
+            top[tree] = halves && column >= 16 ? (uint8_t)(column + 112) : column;
+            top[GBDT_GROUP + tree] = (uint8_t)(from >> 8);
         }
     }
 }

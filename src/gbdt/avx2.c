@@ -1,0 +1,97 @@
+/*
+ * avx2.c: kernel.h on the 32-byte registers of AVX2.
+ */
+#include "gbdt/paths.h"
+
+#ifdef GBDT_X86
+#include <immintrin.h>
+
+typedef __m256i vec;
+typedef __m256i mask; /* 0 or -1 */
+
+#define TARGET __attribute__((target("avx2,bmi2")))
+#define KERNEL TARGET static inline
+#define KERNEL_TOPS
+#define VECTORS 2
+#define FEW 16
+#define LOOKED_UP 32 /* columns that v_look() can tell apart */
+
+KERNEL vec v_load(const void *from)
+{
+    return _mm256_loadu_si256(from);
+}
+
+KERNEL void v_store(void *to, vec bytes)
+{
+    _mm256_storeu_si256(to, bytes);
+}
+
+KERNEL vec v_splat(char byte)
+{
+    return _mm256_set1_epi8(byte);
+}
+
+KERNEL mask v_above(vec codes, vec ranks)
+{
+    return _mm256_cmpgt_epi8(codes, ranks);
+}
+
+KERNEL vec v_pick(mask choice, vec no, vec yes)
+{
+    return _mm256_blendv_epi8(no, yes, choice);
+}
+
+KERNEL vec v_next(mask choice, vec base)
+{
+    return _mm256_sub_epi8(base, choice);
+}
+
+struct tables {
+    vec low, high; /* the codes of columns 0..15 and 16..31, in each half */
+};
+
+KERNEL struct tables v_tables(const int8_t *codes)
+{
+    return (struct tables){
+        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)codes)),
+        _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(codes + 16)))};
+}
+
+/* Columns as gbdt_add_tops() writes them with `halves`: bit 7 makes the shuffle give 0. */
+KERNEL vec v_look(const struct tables *tables, vec columns)
+{
+    const vec flipped = _mm256_xor_si256(columns, _mm256_set1_epi8((char)0x80));
+    return _mm256_or_si256(_mm256_shuffle_epi8(tables->low, columns),
+                           _mm256_shuffle_epi8(tables->high, flipped));
+}
+
+#include "gbdt/kernel.h"
+
+static bool available(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
+}
+
+static bool prepare(struct gbdt_model *model, void **made)
+{
+    struct gbdt_complete *plan = gbdt_make_complete(model);
+    if (plan && plan->column_count <= LOOKED_UP) {
+        gbdt_add_tops(model, plan, true);
+    }
+    *made = plan;
+    return plan != NULL;
+}
+
+TARGET static double raw(const struct gbdt_model *model, const void *plan, const double *row)
+{
+    return kernel_raw(model, plan, row);
+}
+
+TARGET static void raw_rows(const struct gbdt_model *model, const void *plan, const double *rows,
+                            size_t count, double *out)
+{
+    kernel_raw_rows(model, plan, rows, count, out);
+}
+
+const struct gbdt_evaluator gbdt_avx2 = {"avx2", available, prepare, raw, raw_rows};
+#endif

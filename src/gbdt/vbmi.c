@@ -1,0 +1,57 @@
+/*
+ * vbmi.c: kernel.h on the 64-byte registers of AVX-512 with VBMI, whose shuffle looks up any of 64
+ * columns at once.
+ */
+#include "gbdt/paths.h"
+
+#ifdef GBDT_X86
+#define TARGET __attribute__((target("avx512f,avx512bw,avx512vbmi,bmi2")))
+#include "gbdt/words512.h"
+
+#define LOOKED_UP 64 /* columns that v_look() can tell apart */
+
+struct tables {
+    vec codes;
+};
+
+KERNEL struct tables v_tables(const int8_t *codes)
+{
+    return (struct tables){_mm512_loadu_si512(codes)};
+}
+
+KERNEL vec v_look(const struct tables *tables, vec columns)
+{
+    return _mm512_permutexvar_epi8(columns, tables->codes);
+}
+
+#include "gbdt/kernel.h"
+
+static bool available(void)
+{
+    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("bmi2");
+}
+
+static bool prepare(struct gbdt_model *model, void **made)
+{
+    struct gbdt_complete *plan = gbdt_make_complete(model);
+    if (plan && plan->column_count <= LOOKED_UP) {
+        gbdt_add_tops(model, plan, false);
+    }
+    *made = plan;
+    return plan != NULL;
+}
+
+TARGET static double raw(const struct gbdt_model *model, const void *plan, const double *row)
+{
+    return kernel_raw(model, plan, row);
+}
+
+TARGET static void raw_rows(const struct gbdt_model *model, const void *plan, const double *rows,
+                            size_t count, double *out)
+{
+    kernel_raw_rows(model, plan, rows, count, out);
+}
+
+const struct gbdt_evaluator gbdt_vbmi = {"vbmi", available, prepare, raw, raw_rows};
+#endif

@@ -1,0 +1,43 @@
+/*
+ * words512.h: the words of kernel.h on 64-byte registers, for avx512.c and vbmi.c. Private; TARGET
+ * stands before it.
+ */
+#include <immintrin.h>
+
+typedef __m512i vec;
+typedef __mmask64 mask;
+
+#define KERNEL TARGET static inline
+#define KERNEL_TOPS
+#define VECTORS 1
+#define FEW 16
+
+KERNEL vec v_load(const void *from)
+{
+    return _mm512_loadu_si512(from);
+}
+
+KERNEL void v_store(void *to, vec bytes)
+{
+    _mm512_storeu_si512(to, bytes);
+}
+
+KERNEL vec v_splat(char byte)
+{
+    return _mm512_set1_epi8(byte);
+}
+
+KERNEL mask v_above(vec codes, vec ranks)
+{
+    return _mm512_cmpgt_epi8_mask(codes, ranks);
+}
+
+KERNEL vec v_pick(mask choice, vec no, vec yes)
+{
+    return _mm512_mask_blend_epi8(choice, no, yes);
+}
+
+KERNEL vec v_next(mask choice, vec base)
+{
+    return _mm512_mask_add_epi8(base, choice, base, _mm512_set1_epi8(1));
+}
