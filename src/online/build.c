@@ -119,12 +119,6 @@ static enum kol_status make_empty_file(const char *folder, const char *name, str
     return status;
 }
 
-/* lists.duckdb is whole and synced once it is detached. */
-static enum kol_status finish_lists(struct online_build_state *state, struct kol_error *err)
-{
-    return engine_exec(state->input->session, "CHECKPOINT copy; DETACH copy", err);
-}
-
 static enum kol_status make_halves(struct online_build_state *state,
                                    struct online_build_report *report, struct kol_error *err)
 {
@@ -136,10 +130,9 @@ static enum kol_status make_halves(struct online_build_state *state,
     }
     const int64_t end = clock_mono_ns();
     if (status == KOL_OK) {
-        status = finish_lists(state, err);
-    } else if (engine_exec(state->input->session, "DETACH DATABASE IF EXISTS copy", NULL) !=
-               KOL_OK) {
-        return status; /* the reason is the first failure; the session is closed soon */
+        status = online_build_detach(state, err);
+    } else {
+        online_build_give_up(state);
     }
     report->lists_seconds = (double)(middle - start + clock_mono_ns() - end) / 1e9;
     report->records_seconds = (double)(end - middle) / 1e9;

@@ -25,6 +25,7 @@ struct online_build_state {
     const struct online_build_options *options;
     const struct online_input *input;
     char *folder;            /* DATA/online/NNNNNN.tmp */
+    char *elsewhere;         /* a folder that lists.duckdb is made in instead, or NULL */
     struct online_meta meta; /* filled by and by */
     int64_t steps_done;      /* tables of lists.duckdb */
     /* SELECT of the rows of a kind with the columns of its layout, in no order. The snapshots are
@@ -37,6 +38,15 @@ enum kol_status online_build_from(const struct online_build_options *options,
                                   const struct online_input *input,
                                   struct online_build_report *report,
                                   struct kol_error *err) KOL_CHECKED;
+
+/* Makes an empty lists.duckdb, attached as `copy`. */
+enum kol_status online_build_attach(struct online_build_state *state,
+                                    struct kol_error *err) KOL_CHECKED;
+/* Detaches it; it is whole, synced and in its place afterwards. */
+enum kol_status online_build_detach(struct online_build_state *state,
+                                    struct kol_error *err) KOL_CHECKED;
+/* Detaches what will not be needed. */
+void online_build_give_up(struct online_build_state *state);
 
 /* lists.duckdb, which stays attached as `copy`; fills layouts, rows, counts and as_of. */
 enum kol_status online_build_lists(struct online_build_state *state,

@@ -353,27 +353,6 @@ static enum kol_status count_rows(struct online_build_state *state, struct kol_e
     return status;
 }
 
-static enum kol_status attach(struct online_build_state *state, struct kol_error *err)
-{
-    struct buf sql = {0};
-    char *path = file_join(state->folder, "lists.duckdb");
-    enum kol_status status = KOL_OK;
-    if (strchr(path, '?')) { /* DuckDB would put its journal beside a path cut there */
-        status = kol_fail(err, KOL_UNSUPPORTED,
-                          "%s: the engine cannot keep a database under a path with a '?'; give the "
-                          "data folder another name",
-                          path);
-    } else {
-        buf_puts(&sql, "ATTACH ");
-        engine_quote_text(&sql, str_of(path));
-        buf_puts(&sql, " AS copy");
-        status = engine_exec(state->input->session, sql.ptr, err);
-    }
-    buf_free(&sql);
-    free(path);
-    return status;
-}
-
 static void fold(struct str in, struct buf *out)
 {
     fold_put(out, in);
@@ -382,7 +361,7 @@ static void fold(struct str in, struct buf *out)
 enum kol_status online_build_lists(struct online_build_state *state, struct kol_error *err)
 {
     enum kol_status status = engine_add_text_function(state->input->engine, "kol_fold", fold, err);
-    status = status == KOL_OK ? attach(state, err) : status;
+    status = status == KOL_OK ? online_build_attach(state, err) : status;
     for (int kind = 0; kind < ONLINE_KINDS && status == KOL_OK; kind++) {
         status = make_kind(state, (enum online_kind)kind, err);
     }

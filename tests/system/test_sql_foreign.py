@@ -127,15 +127,33 @@ def test_a_folder_with_the_letters_of_a_pattern(kol_bin, tmp_path, name):
     kol.close()
 
 
-def test_the_online_copy_in_such_a_folder(kol_bin, tmp_path):
-    """What the engine can keep a database in is no matter of patterns."""
-    for name in ("ünï *", "what?"):
-        kol = Kol(kol_bin, tmp_path / name)
-        kol("log", "produce", "kol.profiles.raw", stdin=(PROFILE % (1, 1, 1)).encode())
-        kol("ingest")
-        result = kol("etl", status=int("?" in name))
-        assert ("another name" in result.errors) == ("?" in name)
-        kol.close()
+@pytest.mark.parametrize("name", ["ünï *", "a?b #c %41'd\"e"])
+def test_every_command_in_such_a_folder(kol_bin, tmp_path, name):
+    """All that `make run` and its user do, and nothing beside the folder or in the temporary one."""
+    (tmp_path / "temp").mkdir()
+    temp = {"TMPDIR": str(tmp_path / "temp")}
+    kol = Kol(kol_bin, tmp_path / name / name)
+    kol("demo", "--kols", "30", "--days", "3", env=temp)
+    kol("ingest", env=temp)
+    kol("etl", env=temp)
+    kols = ask(kol, "SELECT count(*) AS n FROM gold.dim_kol WHERE is_current").json()[0]["n"]
+    assert kols > 0
+    kol("online", "build", "--force", env=temp)
+    info = kol("online", "info", "--format", "json", env=temp).json()
+    assert {copy["kols"] for copy in info} == {kols}
+    kol("maintain", env=temp)
+    assert "gold.dim_kol" in kol("tables", env=temp).text
+    kol("backup", tmp_path / name / "saved", env=temp)
+    back = Kol(kol_bin, tmp_path / name / "back")
+    back("restore", tmp_path / name / "saved", env=temp)
+    assert ask(back, "SELECT count(*) AS n FROM gold.dim_kol WHERE is_current").json() == [{"n": kols}]
+    back("online", "build", "--force", env=temp)
+    told = back("online", "build", "--force", env={"TMPDIR": str(back.data)}, status=int("?" in name))
+    assert ("another name" in told.errors) == ("?" in name)
+    assert list((tmp_path / "temp").iterdir()) == []
+    assert {path.name for path in tmp_path.iterdir()} == {name, "temp"}
+    kol.close()
+    back.close()
 
 
 # ---- names ----
