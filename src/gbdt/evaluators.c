@@ -5,11 +5,14 @@
 #include <string.h>
 
 #include "base/mem.h"
-#include "gbdt/model.h"
+#include "gbdt/paths.h"
 
 /* Slowest first: without GBDT_PATH a model uses the last one that the CPU has and that takes it. */
 const struct gbdt_evaluator *const gbdt_evaluators[] = {
-    &gbdt_portable,
+    &gbdt_portable, &gbdt_blocks,
+#ifdef GBDT_X86
+    &gbdt_avx2,     &gbdt_avx512, &gbdt_vbmi,
+#endif
 };
 const size_t gbdt_evaluator_count = ARRAY_LEN(gbdt_evaluators);
 
