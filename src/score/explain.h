@@ -26,12 +26,15 @@ struct explanation {
     struct contribution by_weight[TRUST_FEATURES]; /* |points| falling, then by number */
 };
 
-/* Explains the score that trust_score() or a success model gives to these features. */
+/* Explains the score that trust_score() or a success model gives to these features. The model is
+ * one that gbdt_can_explain(). Where not one feature is known there is no score; what is explained
+ * then is what the model says of an account of which nothing is known. */
 void score_explain(enum score_kind kind, const struct gbdt_model *model, const double *features,
                    struct explanation *out);
 
-/* A plain sentence for one contribution, from the inputs where that says more:
- * "follows 10 times more accounts than follow it: -12.4". */
+/* Appends a plain sentence for one contribution, from the inputs where that says more:
+ * "follows 10 times more accounts than follow it: -12.4". An input that is unknown while the
+ * feature is not (a row of features alone) leaves the feature's meaning and value. */
 void trust_reason(const struct trust_inputs *inputs, const struct contribution *part,
                   struct buf *out);
 void success_reason(const struct success_inputs *inputs, const struct contribution *part,
