@@ -20,6 +20,7 @@
 #include "base/metrics.h"
 #include "base/progress.h"
 #include "base/signals.h"
+#include "registry/registry.h"
 
 enum { EXIT_DONE = 0, EXIT_FAILED = 1, EXIT_USAGE = 2, EXIT_INTERRUPTED = 130 };
 
@@ -366,4 +367,17 @@ enum kol_status command_open_lake(const struct invocation *call, bool read_only,
     };
     enum kol_status status = backup_check_restored(call->data, err);
     return status == KOL_OK ? lake_open(&options, out, err) : status;
+}
+
+enum kol_status command_load_models(const struct invocation *call, struct score_models *out,
+                                    struct kol_error *err)
+{
+    struct registry *registry = NULL;
+    const struct registry_options options = {.data = call->data};
+    enum kol_status status = registry_open(&options, &registry, err);
+    if (status == KOL_OK) {
+        status = registry_serving(registry, out, err);
+    }
+    registry_close(&registry);
+    return status;
 }

@@ -19,6 +19,7 @@
 #include "base/rows.h"
 #include "lake/lake.h"
 #include "log/bus.h"
+#include "score/score.h"
 
 enum option {
 #define OPTION(ID, ...) OPTION_##ID,
@@ -64,6 +65,17 @@ enum kol_status command_open_bus(const struct invocation *call, bool read_only, 
 /* Opens the lake of the data folder, as the configuration says. `read_only`: it must exist. */
 enum kol_status command_open_lake(const struct invocation *call, bool read_only, struct lake **out,
                                   struct kol_error *err) KOL_CHECKED;
+
+/* The models that serve, out of the registry of the data folder; registry_serving_free() lets them
+ * go. */
+enum kol_status command_load_models(const struct invocation *call, struct score_models *out,
+                                    struct kol_error *err) KOL_CHECKED;
+
+/* Prints the rows of an answer in the format of the call, at most `limit` (0: all). `shown` says
+ * how many, `more` whether some were left; both may be NULL. */
+enum kol_status command_print_answer(const struct invocation *call, struct engine_result *result,
+                                     int64_t limit, int64_t *shown, bool *more,
+                                     struct kol_error *err) KOL_CHECKED;
 
 /* ---- the table, for help and docs ---- */
 

@@ -6,6 +6,7 @@
 #include "base/progress.h"
 #include "cmd/command.h"
 #include "online/online.h"
+#include "registry/registry.h"
 #include "version.h"
 
 static const char *const column_names[] = {"table",       "made",  "rows",
@@ -61,10 +62,15 @@ static enum kol_status build_online(const struct invocation *call, struct lake *
 enum kol_status cmd_etl(const struct invocation *call, struct kol_error *err)
 {
     struct lake *lake = NULL;
+    struct score_models models = {0};
     char run_id[40] = "";
     int64_t begun = clock_mono_ns();
-    enum kol_status status = command_open_lake(call, false, &lake, err);
+    enum kol_status status = command_load_models(call, &models, err);
+    if (status == KOL_OK) {
+        status = command_open_lake(call, false, &lake, err);
+    }
     if (status != KOL_OK) {
+        registry_serving_free(&models);
         return status;
     }
     struct shown shown = {
@@ -76,6 +82,7 @@ enum kol_status cmd_etl(const struct invocation *call, struct kol_error *err)
         .table_count = call->arg_count,
         .version = KOL_VERSION,
         .full = flag_bool(call, "full"),
+        .models = &models,
         .on_table = show_table,
         .user = &shown,
     };
@@ -96,5 +103,6 @@ enum kol_status cmd_etl(const struct invocation *call, struct kol_error *err)
                 (long long)shown.quarantined);
     }
     lake_close(&lake);
+    registry_serving_free(&models);
     return status;
 }

@@ -277,109 +277,21 @@ static enum kol_status pin_tables(struct asking *asking, const char *sql, struct
     return status;
 }
 
-/* ---- rows ---- */
-
-/* The columns' names, each once: a JSON object has no two of the same. */
-static const char **unique_names(const struct engine_result *result, struct arena *arena)
-{
-    size_t count = engine_columns(result);
-    const char **names = arena_alloc(arena, count * sizeof *names);
-    for (size_t i = 0; i < count; i++) {
-        struct buf name = {0};
-        size_t number = 1, j = 0;
-        buf_puts(&name, engine_column_name(result, i));
-        size_t len = name.len;
-        while (j < i) {
-            if (strcmp(names[j++], name.ptr) == 0) {
-                name.len = len;
-                buf_printf(&name, "_%zu", ++number);
-                j = 0;
-            }
-        }
-        names[i] = arena_copy(arena, buf_str(&name)).ptr;
-        buf_free(&name);
-    }
-    return names;
-}
-
-/* Any value of its own text; what is a number or nested in JSON goes there as it is. */
-static void show_cell(struct rows *rows, const struct engine_result *result, size_t column,
-                      size_t row, enum ice_type type, struct buf *text)
-{
-    if (engine_null(result, column, row)) {
-        rows_null(rows);
-        return;
-    }
-    switch (type) {
-    case ICE_BOOLEAN: rows_bool(rows, engine_bool(result, column, row)); return;
-    case ICE_INT:
-    case ICE_LONG: rows_int(rows, engine_int(result, column, row)); return;
-    default: break;
-    }
-    buf_clear(text);
-    buf_puts(text, "");
-    engine_put(result, column, row, text);
-    bool nested = type == ICE_LIST || type == ICE_MAP || type == ICE_STRUCT;
-    bool number = type == ICE_DECIMAL || type == ICE_FLOAT || type == ICE_DOUBLE;
-    if (number) { /* NaN and the infinities are words */
-        number = text->ptr[text->len - 1] >= '0' && text->ptr[text->len - 1] <= '9';
-    }
-    if (nested || number) {
-        rows_json(rows, buf_str(text));
-    } else {
-        rows_text(rows, buf_str(text));
-    }
-}
-
-/* The rows up to `limit` (0: all); `*more` where some were left. */
-static enum kol_status show_rows(struct rows *rows, struct engine_result *result, int64_t limit,
-                                 bool *more, struct kol_error *err)
-{
-    size_t columns = engine_columns(result), count;
-    enum ice_type *types = mem_alloc(columns * sizeof *types);
-    struct buf text = {0};
-    int64_t shown = 0;
-    for (size_t i = 0; i < columns; i++) {
-        types[i] = engine_column_type(result, i, NULL).type;
-    }
-    enum kol_status status = engine_next(result, &count, err);
-    while (status == KOL_OK && count && !*more) {
-        for (size_t row = 0; row < count && !*more; row++) {
-            *more = limit && shown == limit;
-            for (size_t i = 0; i < columns && !*more; i++) {
-                show_cell(rows, result, i, row, types[i], &text);
-            }
-            shown++;
-        }
-        status = *more ? KOL_OK : engine_next(result, &count, err);
-    }
-    buf_free(&text);
-    free(types);
-    return status;
-}
-
 static enum kol_status run(struct asking *asking, const char *sql, struct kol_error *err)
 {
     const struct invocation *call = asking->call;
     struct engine_result *result = NULL;
-    struct arena arena;
     bool more = false;
     engine_set_timeout(asking->session, flag_int(call, "timeout"));
     enum kol_status status = engine_query(asking->session, sql, &result, err);
-    if (status != KOL_OK) {
-        return status;
+    if (status == KOL_OK) {
+        status = command_print_answer(call, result, flag_int(call, "limit"), NULL, &more, err);
     }
-    arena_init(&arena, 0);
-    struct rows *rows =
-        rows_begin(stdout, call->format, unique_names(result, &arena), engine_columns(result));
-    status = show_rows(rows, result, flag_int(call, "limit"), &more, err);
-    status = rows_finish(&rows, status, err);
     if (status == KOL_OK && more) {
         fprintf(stderr, "there are more rows than the %lld of --limit\n",
                 (long long)flag_int(call, "limit"));
     }
     engine_result_free(&result);
-    arena_free(&arena);
     return status;
 }
 

@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "lake/etl_run.h"
+#include "lake/score_functions.h"
 
 /* ---- pinned versions ---- */
 
@@ -134,7 +135,7 @@ static enum kol_status pin_unread(struct etl_state *state, struct kol_error *err
         struct lake_pin *pin;
         buf_clear(&name);
         buf_printf(&name, "%s.%s", tables[i].name_space, tables[i].name);
-        if (tables[i].kind != LAKE_SQL) {
+        if (tables[i].kind == LAKE_BRONZE || tables[i].kind == LAKE_SYSTEM) {
             status = etl_pin(state, name.ptr, &pin, err);
         }
     }
@@ -200,6 +201,9 @@ static enum kol_status open_state(struct etl_state *state, struct kol_error *err
         status = engine_session_open(state->engine, &state->session, err);
     }
     if (status == KOL_OK) {
+        status = score_functions_add(state->engine, state->options->models, err);
+    }
+    if (status == KOL_OK) {
         status = graph_load(state->lake, state->session, &state->graph, err);
     }
     if (status == KOL_OK) {
@@ -252,6 +256,24 @@ static bool is_last_run(const struct etl_state *state, const struct etl_run_tabl
     return true;
 }
 
+/* What the scores are now goes into the ledger, also where only some tables were made. */
+static enum kol_status keep_ledger(struct etl_state *state, struct kol_error *err)
+{
+    struct lake_pin *pin;
+    const struct graph_node *scores = graph_find(&state->graph, "gold.kol_scores");
+    if (!scores || !scores->wanted) {
+        return KOL_OK;
+    }
+    enum kol_status status = etl_pin(state, "gold.kol_scores", &pin, err);
+    if (status == KOL_OK) {
+        status = etl_write_ledger(state, pin, err);
+    }
+    if (status == KOL_OK) {
+        status = etl_repin(state, lake_table_find("lake", "score_ledger"), &pin, err);
+    }
+    return status;
+}
+
 /* A run of some tables only is no run, and one in which nothing changed no new one. */
 static enum kol_status finish_run(struct etl_state *state, char run_id[40], struct kol_error *err)
 {
@@ -286,6 +308,9 @@ enum kol_status etl_run(const struct etl_options *options, char run_id[40], stru
     }
     if (status == KOL_OK) {
         status = etl_make_tables(&state, err);
+    }
+    if (status == KOL_OK) {
+        status = keep_ledger(&state, err);
     }
     if (status == KOL_OK) {
         status = finish_run(&state, run_id, err);

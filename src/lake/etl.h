@@ -11,6 +11,7 @@
 #define LAKE_ETL_H
 
 #include "lake/lake.h"
+#include "score/score.h"
 
 enum etl_outcome { ETL_WRITTEN, ETL_SKIPPED, ETL_INCREMENTAL };
 
@@ -29,6 +30,8 @@ struct etl_options {
     size_t table_count;
     const char *version; /* of the program, for lake.runs */
     bool full;           /* make even what did not change, and nothing incrementally */
+    bool rescore;        /* make the tables of scores even where nothing changed */
+    const struct score_models *models; /* what scores; they outlive the run */
     /* Called after each table, in running order, from any thread of the run but one at a time; may
      * be NULL. */
     void (*on_table)(const struct etl_table_report *report, void *user);

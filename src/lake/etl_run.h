@@ -98,6 +98,10 @@ enum kol_status etl_view_all(struct etl_state *state, const struct graph_node *n
 enum kol_status etl_run_before(struct etl_state *state, struct etl_run_tables *out,
                                struct kol_error *err) KOL_CHECKED;
 
+/* Brings lake.score_ledger up to this version of gold.kol_scores. */
+enum kol_status etl_write_ledger(struct etl_state *state, const struct lake_pin *scores,
+                                 struct kol_error *err) KOL_CHECKED;
+
 /* Adds the row to lake.runs that completes the run. */
 enum kol_status etl_write_run(struct etl_state *state, struct kol_error *err) KOL_CHECKED;
 

@@ -14,6 +14,7 @@
 #include "base/hash.h"
 #include "base/mem.h"
 #include "lake/etl_run.h"
+#include "lake/score_step.h"
 
 #define QUARANTINE "lake.quarantine"
 
@@ -25,6 +26,7 @@ struct making {
     const struct lake_table *table;
     struct arena arena;
     struct ice_metadata *metadata; /* the version before */
+    struct str select;             /* what gives its rows */
     const char *inputs;            /* what it is made from, as it will stand in the summary */
     struct ice_data_file *files;
     size_t file_count;
@@ -74,6 +76,9 @@ static enum kol_status describe_inputs(struct making *making, struct kol_error *
     buf_put(&text, graph_prelude());
     put_columns_text(&text, making->table);
     put_rules_text(&text, making->table, &making->arena);
+    if (making->table->kind == LAKE_SCORE) {
+        score_step_describe(making->table, making->state->options->models, &text);
+    }
     hash_put_hex128(&hash, buf_str(&text));
     json_t *all =
         json_pack("{s:s, s:o, s:o}", "text", hash.ptr, "tables", tables, "schemas", schemas);
@@ -91,6 +96,12 @@ static bool is_unchanged(const struct making *making)
     const struct ice_snapshot *snapshot = ice_current_snapshot(making->metadata);
     const char *before = snapshot ? ice_summary(snapshot, ETL_INPUTS) : NULL;
     return before && strcmp(before, making->inputs) == 0;
+}
+
+static bool is_forced(const struct making *making)
+{
+    const struct etl_options *options = making->state->options;
+    return options->full || (options->rescore && making->table->kind == LAKE_SCORE);
 }
 
 /* ---- writing ---- */
@@ -118,7 +129,7 @@ static enum kol_status check_names(struct making *making, struct kol_error *err)
     struct buf sql = {0};
     struct engine_result *result = NULL;
     buf_puts(&sql, "SELECT * FROM (");
-    buf_put(&sql, making->node->sql);
+    buf_put(&sql, making->select);
     buf_puts(&sql, "\n) LIMIT 0");
     enum kol_status status = engine_query(making->session, sql.ptr, &result, err);
     buf_free(&sql);
@@ -157,6 +168,28 @@ static void remove_files(struct making *making)
         (void)!storage->ops->remove(storage, making->files[i].path, &ignored);
     }
     making->file_count = 0;
+}
+
+/* What gives the rows: the SELECT itself, or what the score step makes of it. */
+static enum kol_status find_select(struct making *making, struct kol_error *err)
+{
+    struct lake_pin *pin;
+    struct etl_state *state = making->state;
+    making->select = making->node->sql;
+    if (making->table->kind != LAKE_SCORE) {
+        return KOL_OK;
+    }
+    struct buf name = {0}, select = {0};
+    buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
+    enum kol_status status = etl_pin(state, name.ptr, &pin, err);
+    if (status == KOL_OK) {
+        score_step_select(making->table, making->node->sql, state->options->models,
+                          pin->files.rows ? name.ptr : NULL, state->started_us, &select);
+        making->select = arena_copy(&making->arena, buf_str(&select));
+    }
+    buf_free(&name);
+    buf_free(&select);
+    return status;
 }
 
 /* ---- rows that break a rule ---- */
@@ -420,7 +453,7 @@ static enum kol_status write_days(struct making *making, struct kol_error *err)
     pthread_rwlock_wrlock(&state->views);
     enum kol_status status = etl_view_days(state, making->node, &making->days, err);
     if (status == KOL_OK) {
-        status = write_rows(making, relaxed(making), making->node->sql.ptr, err);
+        status = write_rows(making, relaxed(making), making->select.ptr, err);
     }
     struct kol_error after;
     enum kol_status restored = etl_view_all(state, making->node, &after);
@@ -432,7 +465,7 @@ static enum kol_status write_days(struct making *making, struct kol_error *err)
 static enum kol_status write_all(struct making *making, struct kol_error *err)
 {
     pthread_rwlock_rdlock(&making->state->views);
-    enum kol_status status = write_rows(making, relaxed(making), making->node->sql.ptr, err);
+    enum kol_status status = write_rows(making, relaxed(making), making->select.ptr, err);
     pthread_rwlock_unlock(&making->state->views);
     return status;
 }
@@ -465,7 +498,10 @@ static bool is_same_select(const struct making *making)
 
 static enum kol_status make(struct making *making, struct kol_error *err)
 {
-    enum kol_status status = is_same_select(making) ? KOL_OK : check_names(making, err);
+    enum kol_status status = find_select(making, err);
+    if (status == KOL_OK && !is_same_select(making)) {
+        status = check_names(making, err);
+    }
     if (status == KOL_OK) {
         status = choose_days(making, err);
     }
@@ -523,7 +559,7 @@ enum kol_status etl_table(struct etl_state *state, struct engine_session *sessio
     if (status == KOL_OK) {
         status = lake_ensure(state->lake, node->table, &making.metadata, err);
     }
-    if (status == KOL_OK && (state->options->full || !is_unchanged(&making))) {
+    if (status == KOL_OK && (is_forced(&making) || !is_unchanged(&making))) {
         status = make(&making, err);
         report->outcome = making.by_days ? ETL_INCREMENTAL : ETL_WRITTEN;
     }

@@ -1,0 +1,26 @@
+/*
+ * score_step.h: tables whose columns come out of the scorers: their SELECT gives the inputs, C
+ * gives the rest. Private.
+ *
+ * The rooms gbdt/ and score/ are called as functions of the engine, block by block, from all of its
+ * threads: the rows are never in memory together, and the one definition of a feature is in C.
+ */
+#ifndef LAKE_SCORE_STEP_H
+#define LAKE_SCORE_STEP_H
+
+#include "base/str.h"
+#include "lake/tables.h"
+#include "score/score.h"
+
+/* Appends the SELECT of all columns of a table of kind SCORE, around the SELECT of its inputs.
+ * `previous`: the table as it is before this, as a relation; where its row says the same, its time
+ * of computing stays. */
+void score_step_select(const struct lake_table *table, struct str inputs,
+                       const struct score_models *models, const char *previous, int64_t now_us,
+                       struct buf *out);
+
+/* Appends what the rows depend on beside their inputs: revision of the formulas, model versions. */
+void score_step_describe(const struct lake_table *table, const struct score_models *models,
+                         struct buf *out);
+
+#endif
