@@ -71,7 +71,8 @@ const char *gbdt_version_text(const struct gbdt_model *model); /* "v4" */
 enum kol_status gbdt_match(const struct gbdt_model *model, const char *const *names, size_t count,
                            struct kol_error *err) KOL_CHECKED;
 
-/* The raw score of a row of gbdt_feature_count() values; NaN is missing. */
+/* The raw score of a row of gbdt_feature_count() values; NaN is missing. Of a random forest it is
+ * the mean over the trees, which gbdt_answer() wants; lib_lightgbm's raw_score is their sum. */
 double gbdt_raw(const struct gbdt_model *model, const double *row);
 
 /* The raw scores of `count` rows, one after the other in `rows`. */

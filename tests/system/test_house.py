@@ -31,7 +31,7 @@ PUBLIC = {
     "base": None,  # all of it
     "domain": {"event.h", "decode.h", "encode.h", "count.h"},
     "log": {"bus.h"},
-    "import": {"import.h", "lines.h", "preset.h", "submit.h", "demo.h", "demo_log.h"},
+    "import": {"import.h", "lines.h", "csv.h", "preset.h", "submit.h", "demo.h", "demo_log.h"},
     "iceberg": {"schema.h", "metadata.h", "catalog.h", "storage.h", "table.h", "reach.h"},
     "engine": {"engine.h"},
     "gbdt": {"gbdt.h"},
