@@ -36,7 +36,7 @@ PUBLIC = {
     "engine": {"engine.h"},
     "gbdt": {"gbdt.h"},
     "score": {"features.h", "score.h", "explain.h", "forecast.h"},
-    "registry": {"registry.h", "train.h", "metrics.h"},
+    "registry": {"registry.h", "train.h", "metrics.h", "compare.h"},
     "lake": {"lake.h", "tables.h", "ingest.h", "etl.h", "maintain.h", "report.h", "score.h"},
     "online": {"online.h", "live.h"},
     "backup": {"backup.h"},
