@@ -325,6 +325,38 @@ static enum kol_status check(struct attempt *attempt, struct kol_error *err)
     return change->check ? change->check(base, change, change->user, err) : KOL_OK;
 }
 
+static enum kol_status look_for(const struct commit *commit, const char *location,
+                                struct kol_error *err)
+{
+    struct storage *storage = commit->catalog->storage;
+    enum kol_status status = storage->ops->look(storage, location, err);
+    return status != KOL_NOT_FOUND
+               ? status
+               : kol_fail(err, KOL_CONFLICT,
+                          "%s.%s: %s was removed before the commit that adds it, by an upkeep that "
+                          "spares no young files; nothing was changed",
+                          commit->ident.name_space, commit->ident.name, location);
+}
+
+/* A version must not name files that are gone. What no version reaches yet is an orphan to others,
+ * and safe from them only by its age: so all that the attempt adds is looked for once more, as late
+ * as can be. */
+static enum kol_status look_for_files(const struct attempt *attempt, struct kol_error *err)
+{
+    const struct commit *commit = attempt->commit;
+    const struct ice_written *const written[] = {&commit->kept, &attempt->written};
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < commit->change->file_count && status == KOL_OK; i++) {
+        status = look_for(commit, commit->change->files[i].path, err);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(written); i++) {
+        for (size_t j = 0; j < written[i]->count && status == KOL_OK; j++) {
+            status = look_for(commit, written[i]->locations[j], err);
+        }
+    }
+    return status;
+}
+
 /* KOL_CONFLICT with `*again` true where a lost race is worth another attempt. */
 static enum kol_status try_once(struct commit *commit, struct ice_metadata **out, bool *again,
                                 struct kol_error *err)
@@ -340,6 +372,7 @@ static enum kol_status try_once(struct commit *commit, struct ice_metadata **out
     }
     if (status == KOL_OK && commit->change->operation != ICE_NO_DATA) {
         status = make_snapshot(&attempt, err);
+        status = status == KOL_OK ? look_for_files(&attempt, err) : status;
     }
     if (status == KOL_OK) {
         status = swap(&attempt, &next, err);

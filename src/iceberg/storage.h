@@ -35,6 +35,8 @@ struct storage_ops {
     /* Appends up to `len` bytes from `offset` to `out` (len < 0: to the end); KOL_NOT_FOUND. */
     enum kol_status (*get_range)(struct storage *storage, const char *location, int64_t offset,
                                  int64_t len, struct buf *out, struct kol_error *err);
+    /* Whether the object is there: KOL_OK or KOL_NOT_FOUND. */
+    enum kol_status (*look)(struct storage *storage, const char *location, struct kol_error *err);
     /* Calls `each` for every object whose location starts with `prefix`; stops at its first error.
      */
     enum kol_status (*list)(struct storage *storage, const char *prefix,

@@ -285,6 +285,17 @@ out:
     return status;
 }
 
+static enum kol_status local_look(struct storage *storage, const char *location,
+                                  struct kol_error *err)
+{
+    (void)storage;
+    const char *path;
+    enum kol_status status = path_of(location, &path, err);
+    return status != KOL_OK          ? status
+           : access(path, F_OK) == 0 ? KOL_OK
+                                     : kol_fail_errno(err, errno, "%s: cannot be looked at", path);
+}
+
 /* One walk through the folders below a prefix. */
 struct listing {
     struct str prefix;   /* path that results start with */
@@ -405,6 +416,7 @@ static const struct storage_ops ops = {
     .put = local_put,
     .put_file = local_put_file,
     .get_range = local_get_range,
+    .look = local_look,
     .list = local_list,
     .remove = local_remove,
     .settle = local_settle,

@@ -113,7 +113,7 @@ enum {
  * property history.expire.max-snapshot-age-ms (default 5 days). What is younger when its snapshot
  * is forgotten, or cannot be told cheaply (a history with branches), is left for
  * ice_remove_orphans(). `out` may be NULL; else the new version. KOL_UNKNOWN: files must not be
- * removed.
+ * removed. KOL_CONFLICT also where a file of the change is not there (any more).
  */
 enum kol_status ice_commit(struct catalog *catalog, struct ice_ident ident,
                            struct ice_change *change, struct ice_metadata **out,

@@ -380,6 +380,30 @@ static void test_two_processes_commit_and_all_is_there(void **state)
     assert_all_are_there(lake, (int64_t)WRITERS * COMMITS);
 }
 
+static void put_data(struct lake_folder *lake, const char *name)
+{
+    char path[400];
+    snprintf(path, sizeof path, "file://%s/wh/bronze/events/data/%s.parquet", lake->path, name);
+    MUST(lake->storage->ops->put_if_absent(lake->storage, path, STR("rows"), &err));
+}
+
+/* An upkeep that spares no young files was here: what a version would miss is not committed. */
+static void test_a_file_that_is_gone_is_not_committed(void **state)
+{
+    struct lake_folder *lake = *state;
+    create_events(lake);
+    lake->storage->ops = lake->real_ops;
+    put_data(lake, "a");
+    put_data(lake, "c");
+    MUST(append_event(lake, "a", 1));
+    const int metadata_files = count_files(lake, "wh", "");
+    assert_int_equal(append_event(lake, "b", 1), KOL_CONFLICT);
+    assert_non_null(strstr(err.message, "data/b.parquet"));
+    assert_int_equal(count_files(lake, "wh", ""), metadata_files);
+    MUST(append_event(lake, "c", 1));
+    assert_files(lake, "a c");
+}
+
 /* Looks for a table in the catalog at `path` as another engine would, as soon as the file is there;
  * until `child` has ended. Its exit status. */
 static int watch_catalog(struct lake_folder *lake, const char *path, pid_t child)
@@ -448,6 +472,7 @@ int main(void)
         TEST(test_manifests_merge_and_the_files_stay),
         TEST(test_two_threads_commit_and_all_is_there),
         TEST(test_two_processes_commit_and_all_is_there),
+        TEST(test_a_file_that_is_gone_is_not_committed),
         TEST(test_a_new_catalog_is_seen_with_its_tables_or_not_at_all),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
