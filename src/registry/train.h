@@ -2,9 +2,10 @@
  * train.h: trains a model through LightGBM's C API and says how good it is.
  *
  * Rows are split by account (all rows of one account are in one part), stratified by label: 70 %
- * train, 15 % validation (early stopping, importance), 15 % test (looked at once, at the end). The
- * same rows in the same order with the same options give the same bytes of model.txt, metadata.json
- * and report.html.
+ * train, 15 % validation, 15 % test. Validation alone says how many trees there are to be; so many
+ * are then grown from train and validation together. Test is looked at once, at the end. The same
+ * rows in the same order with the same options give the same bytes of model.txt, metadata.json and
+ * report.html.
  * Threads: one training at a time; a set that is not being filled may be read by any number.
  */
 #ifndef REGISTRY_TRAIN_H
