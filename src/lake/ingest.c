@@ -24,7 +24,6 @@
 enum {
     RECORD_BYTES = 256,       /* a read takes at most so many records as if none were smaller */
     DEAD_BYTES = 4 << 20,     /* of dead letters that one transaction sends */
-    LOOK_EVERY = 4096,        /* records between two looks at the clock */
     ENGINE_BYTES = 512 << 20, /* most memory of the engine; beyond it spills */
 };
 
@@ -42,6 +41,7 @@ struct lane {
 struct ingest {
     const struct ingest_options *options;
     struct engine *engine;
+    size_t threads;
     struct lane lanes[TOPIC_COUNT];
     size_t lane_count;
     struct progress progress;
@@ -59,7 +59,7 @@ struct read {
     struct ingest_offsets start, next;
     struct ingest_rows rows;
     struct ingest_dead dead;
-    struct arena arena; /* of one event */
+    struct arena arena; /* of one dead event */
     struct ingest_files files;
     int64_t records, dead_count, lost;
 };
@@ -195,34 +195,40 @@ static enum kol_status begin_read(struct read *read, struct kol_error *err)
     return status;
 }
 
-static enum kol_status take_record(struct read *read, const struct bus_record *record,
-                                   struct kol_error *err)
+/* Decodes once more what is no good event, for the reason. */
+static enum kol_status take_dead(struct read *read, const struct bus_record *record,
+                                 struct kol_error *err)
 {
     struct event event;
     struct kol_error why;
     arena_reset(&read->arena);
-    if (ingest_decode(record, read->rows.topic, read->rows.now_us, &read->arena, &event, &why)) {
-        ingest_rows_add(&read->rows, &event, record);
-        return KOL_OK;
-    }
+    KOL_ASSERT(
+        !ingest_decode(record, read->rows.topic, read->rows.now_us, &read->arena, &event, &why));
     ingest_dead_add(&read->dead, record, why.message, read->rows.now_us);
     read->dead_count++;
     return read->dead.texts.len >= DEAD_BYTES ? ingest_dead_send(&read->dead, err) : KOL_OK;
+}
+
+static void show_progress(size_t records, void *user)
+{
+    struct ingest *run = user;
+    /* The other half of the work is to write them. */
+    progress_update(&run->progress, run->done + (int64_t)records / 2);
 }
 
 static enum kol_status take_batch(struct read *read, const struct bus_batch *batch,
                                   struct kol_error *err)
 {
     struct ingest *run = read->run;
-    enum kol_status status = KOL_OK;
-    for (size_t i = 0; i < batch->count && status == KOL_OK; i++) {
-        status = take_record(read, &batch->records[i], err);
-        if (i % LOOK_EVERY == 0) {
-            /* The other half of the work is to write them. */
-            progress_update(&run->progress, run->done + (int64_t)i / 2);
-            status = signals_stop_asked() ? kol_fail(err, KOL_INTERRUPTED, "stopped") : status;
-        }
+    const struct ingest_reading reading = {
+        .batch = batch, .threads = run->threads, .looked = show_progress, .user = run};
+    struct ingest_dead_places dead = {0};
+    enum kol_status status = ingest_rows_read(&read->rows, reading, &dead, err);
+    for (size_t i = 0; i < dead.count && status == KOL_OK; i++) {
+        status = signals_stop_asked() ? kol_fail(err, KOL_INTERRUPTED, "stopped")
+                                      : take_dead(read, &batch->records[dead.places[i]], err);
     }
+    free(dead.places);
     read->records = (int64_t)batch->count;
     return status;
 }
@@ -249,7 +255,6 @@ static enum kol_status read_log(struct read *read, struct kol_error *err)
     }
     if (status == KOL_OK) {
         note_places(read);
-        ingest_rows_sort(&read->rows);
     }
     return status;
 }
@@ -475,7 +480,7 @@ static enum kol_status run_lanes(struct ingest *run, struct kol_error *err)
 enum kol_status ingest_run(const struct ingest_options *options, struct ingest_report **reports,
                            size_t *count, struct kol_error *err)
 {
-    struct ingest run = {.options = options};
+    struct ingest run = {.options = options, .threads = ingest_threads(options->lake)};
     *reports = mem_zalloc(TOPIC_COUNT, sizeof **reports);
     *count = 0;
     for (int topic = 0; topic < TOPIC_COUNT; topic++) {

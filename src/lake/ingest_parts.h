@@ -49,12 +49,32 @@ struct ingest_rows {
     int64_t now_us; /* when they were read */
     enum topic topic;
     struct ingest_row *rows;
-    size_t count, cap;
+    size_t count;
 };
 
-void ingest_rows_add(struct ingest_rows *rows, const struct event *event,
-                     const struct bus_record *record);
-void ingest_rows_sort(struct ingest_rows *rows);
+/* Threads that an ingest works with; at most INGEST_MAX_THREADS. */
+enum { INGEST_MAX_THREADS = 8 };
+size_t ingest_threads(const struct lake *lake);
+
+struct ingest_reading {
+    const struct bus_batch *batch;
+    size_t threads;
+    /* Called now and then with about how many records are looked at, by the calling thread. */
+    void (*looked)(size_t records, void *user);
+    void *user;
+};
+
+/* Records of a batch that are no good events, in their order; `places` is for free(). */
+struct ingest_dead_places {
+    size_t *places;
+    size_t count;
+};
+
+/* Decodes a batch: `rows` (empty but for topic and time) takes the good events. KOL_INTERRUPTED
+ * where a stop was asked for. */
+enum kol_status ingest_rows_read(struct ingest_rows *rows, struct ingest_reading reading,
+                                 struct ingest_dead_places *dead,
+                                 struct kol_error *err) KOL_CHECKED;
 void ingest_rows_free(struct ingest_rows *rows);
 
 /* Decodes the record as an event of `topic`; false with the reason where it is dead. Given the same

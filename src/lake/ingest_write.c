@@ -18,7 +18,6 @@
 #include "lake/write.h"
 
 enum {
-    MAX_THREADS = 8,
     SPLIT_ROWS = 131072, /* no part of a cut partition is smaller */
 };
 
@@ -298,6 +297,12 @@ static void collect_files(struct writing *writing, struct worker *workers, struc
     }
 }
 
+size_t ingest_threads(const struct lake *lake)
+{
+    const long cpus = lake->threads ? lake->threads : sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus < 1 ? 1 : cpus > INGEST_MAX_THREADS ? INGEST_MAX_THREADS : (size_t)cpus;
+}
+
 enum kol_status ingest_write(struct lake *lake, struct engine *engine,
                              const struct lake_table *table, const struct ice_metadata *metadata,
                              const struct ingest_rows *rows, struct ingest_files *out,
@@ -309,14 +314,13 @@ enum kol_status ingest_write(struct lake *lake, struct engine *engine,
                               .metadata = metadata,
                               .rows = rows,
                               .spec = ice_default_spec(metadata)};
-    struct worker workers[MAX_THREADS] = {0};
-    const long cpus = lake->threads ? lake->threads : sysconf(_SC_NPROCESSORS_ONLN);
+    struct worker workers[INGEST_MAX_THREADS] = {0};
     *out = (struct ingest_files){0};
     enum kol_status status = check_spec(&writing, err);
     if (status != KOL_OK || rows->count == 0) {
         return status;
     }
-    writing.threads = cpus < 1 ? 1 : cpus > MAX_THREADS ? MAX_THREADS : (size_t)cpus;
+    writing.threads = ingest_threads(lake);
     make_jobs(&writing);
     if (writing.threads > writing.job_count) {
         writing.threads = writing.job_count;
