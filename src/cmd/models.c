@@ -109,10 +109,22 @@ static void put_fact(struct rows *rows, const char *name, const char *value)
     put_or_null(rows, value);
 }
 
-static void put_count(struct rows *rows, const char *name, int64_t value)
+/* A number as JSON; as text in a table, where a column of names and numbers reads from the left. */
+static void put_json(struct rows *rows, enum rows_format format, const char *text)
 {
+    if (format == ROWS_TABLE) {
+        rows_text(rows, str_of(text));
+    } else {
+        rows_json(rows, str_of(text));
+    }
+}
+
+static void put_count(struct rows *rows, enum rows_format format, const char *name, size_t value)
+{
+    char text[32];
+    snprintf(text, sizeof text, "%zu", value);
     rows_text(rows, str_of(name));
-    rows_int(rows, value);
+    put_json(rows, format, text);
 }
 
 static bool is_leaf(const json_t *value)
@@ -142,7 +154,8 @@ static void put_item_name(struct buf *path, const json_t *item, size_t number)
     }
 }
 
-static void put_leaf(struct rows *rows, const struct buf *path, const json_t *value)
+static void put_leaf(struct rows *rows, enum rows_format format, const struct buf *path,
+                     const json_t *value)
 {
     rows_text(rows, buf_str(path));
     if (json_is_null(value)) {
@@ -151,31 +164,32 @@ static void put_leaf(struct rows *rows, const struct buf *path, const json_t *va
         rows_text(rows, str_of(json_string_value(value)));
     } else {
         char *text = json_dumps(value, JSON_ENCODE_ANY | JSON_REAL_PRECISION(15));
-        rows_json(rows, str_of(text));
+        put_json(rows, format, text);
         free(text);
     }
 }
 
 /* One row for each value, by its path; metadata is bounded in depth by jansson's own reader. */
-static void put_values(struct rows *rows, struct buf *path, const json_t *value)
+static void put_values(struct rows *rows, enum rows_format format, struct buf *path,
+                       const json_t *value)
 {
     const char *key;
     json_t *item;
     size_t i, len = path->len;
     if (is_leaf(value)) {
-        put_leaf(rows, path, value);
+        put_leaf(rows, format, path, value);
         return;
     }
     json_object_foreach((json_t *)value, key, item)
     {
         buf_printf(path, "%s%s", len ? "." : "", key);
-        put_values(rows, path, item);
+        put_values(rows, format, path, item);
         path->ptr[path->len = len] = '\0';
     }
     json_array_foreach((json_t *)value, i, item)
     {
         put_item_name(path, item, i);
-        put_values(rows, path, item);
+        put_values(rows, format, path, item);
         path->ptr[path->len = len] = '\0';
     }
 }
@@ -190,10 +204,11 @@ static void put_number(struct buf *out, double value)
 }
 
 /* "range.log_followers": the range that the model saw, as the model file says it. */
-static void put_feature(struct rows *rows, const struct gbdt_feature *feature)
+static void put_feature(struct rows *rows, const char *feature_name,
+                        const struct gbdt_feature *feature)
 {
     struct buf name = {0}, range = {0};
-    buf_printf(&name, "range.%.*s", STR_FORMAT(feature->name));
+    buf_printf(&name, "range.%s", feature_name);
     if (feature->range == GBDT_NUMERICAL) {
         buf_putc(&range, '[');
         put_number(&range, feature->min);
@@ -211,18 +226,21 @@ static void put_feature(struct rows *rows, const struct gbdt_feature *feature)
     buf_free(&range);
 }
 
-static void put_model(struct rows *rows, const struct gbdt_model *gbdt)
+/* A model without names of its own was checked to have as many features. */
+static void put_model(struct rows *rows, enum rows_format format, enum score_kind kind,
+                      const struct gbdt_model *gbdt)
 {
+    const char *const *names = kind == SCORE_TRUST ? trust_feature_names : success_feature_names;
     put_fact(rows, "format", gbdt_version_text(gbdt));
-    put_count(rows, "trees", (int64_t)gbdt_tree_count(gbdt));
-    put_count(rows, "leaves", (int64_t)gbdt_leaf_count(gbdt));
+    put_count(rows, format, "trees", gbdt_tree_count(gbdt));
+    put_count(rows, format, "leaves", gbdt_leaf_count(gbdt));
     put_fact(rows, "evaluator", gbdt_path(gbdt));
     for (size_t i = 0; i < gbdt_feature_count(gbdt); i++) {
-        put_feature(rows, &gbdt_features(gbdt)[i]);
+        put_feature(rows, names[i], &gbdt_features(gbdt)[i]);
     }
 }
 
-static enum kol_status show_version(const struct invocation *call,
+static enum kol_status show_version(const struct invocation *call, enum score_kind kind,
                                     const struct registry_version *version,
                                     const struct gbdt_model *gbdt, struct kol_error *err)
 {
@@ -240,10 +258,10 @@ static enum kol_status show_version(const struct invocation *call,
     }
     put_fact(rows, "created", text.ptr);
     put_fact(rows, "source", version->source);
-    put_model(rows, gbdt);
+    put_model(rows, call->format, kind, gbdt);
     buf_clear(&text);
     if (metadata && json_object_size(metadata)) {
-        put_values(rows, &text, metadata);
+        put_values(rows, call->format, &text, metadata);
     }
     json_decref(metadata);
     buf_free(&text);
@@ -266,7 +284,7 @@ static enum kol_status show(const struct invocation *call, struct registry *regi
         status = registry_find(registry, call->args[1], call->args[2], &arena, &version, err);
     }
     if (status == KOL_OK) {
-        status = show_version(call, &version, model.gbdt, err);
+        status = show_version(call, kind, &version, model.gbdt, err);
     }
     gbdt_free(&model.gbdt);
     arena_free(&arena);
@@ -421,7 +439,7 @@ static enum kol_status unknown_verb(const char *word, struct kol_error *err)
     names[ARRAY_LEN(verbs)] = "ledger";
     const char *near = str_nearest(str_of(word), names, ARRAY_LEN(names));
     return kol_fail(err, KOL_USAGE,
-                    "kol models %s: there is list, show, compare, promote, "
+                    "%s: there is list, show, compare, promote, "
                     "rollback, import and ledger%s%s",
                     word, near ? "; you may mean " : "", near ? near : "");
 }
