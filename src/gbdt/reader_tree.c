@@ -70,7 +70,9 @@ static enum kol_status gather(struct gbdt_reader *reader, struct lines *lines, s
         for (enum tree_key i = 0; i < TREE_KEYS; i++) {
             if (str_is(key, tree_keys[i]) && line.len) {
                 if (lines->numbers[i]) {
-                    return fail(reader, lines, i, KOL_INVALID, "stands here twice");
+                    return gbdt_bad(reader, reader->line, KOL_INVALID,
+                                    "tree %zu: %s stands here a second time",
+                                    reader->model->tree_count, tree_keys[i]);
                 }
                 lines->values[i] = value;
                 lines->numbers[i] = reader->line;
