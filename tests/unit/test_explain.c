@@ -168,8 +168,7 @@ static void test_sentences_of_trust(void **state)
     of.post_count = 0;
     assert_trust_says(of, TRUST_POSTS_PER_DAY, 1, "has never posted: +1.0");
     of.account_age = 0;
-    assert_trust_says(of, TRUST_POSTS_PER_DAY, 1,
-                      "is not a day old: no pace of posting yet: +1.0");
+    assert_trust_says(of, TRUST_POSTS_PER_DAY, 1, "is not a day old: no pace of posting yet: +1.0");
     of.followers_count = 0x1p63;
     assert_trust_says(of, TRUST_LOG_FOLLOWERS, 1, "is followed by 9.22e+18 accounts: +1.0");
 }
