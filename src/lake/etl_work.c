@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/logger.h"
 #include "base/mem.h"
 #include "base/signals.h"
 #include "lake/etl_run.h"
@@ -27,6 +28,8 @@ struct work {
     size_t shown;  /* nodes that are reported or not wanted */
     size_t number; /* reports so far */
     size_t wanted;
+    size_t under_way;
+    bool alone;             /* one at a time from now on */
     enum kol_status status; /* KOL_OK, or why no further table is begun */
     struct kol_error error;
     size_t failed; /* the node of that failure */
@@ -72,8 +75,9 @@ static struct graph_node *find_ready(const struct work *work, bool *open)
     return NULL;
 }
 
-/* The next node, marked as under way; NULL where nothing is left or the run is to end. */
-static struct graph_node *take(struct work *work)
+/* The next node, marked as under way; NULL where nothing is left or the run is to end. `*alone`
+ * tells whether no other is made beside it. */
+static struct graph_node *take(struct work *work, bool *alone)
 {
     struct graph_node *node = NULL;
     bool open = true;
@@ -87,13 +91,18 @@ static struct graph_node *take(struct work *work)
             break;
         }
         node = find_ready(work, &open);
+        if (work->alone && work->under_way) {
+            node = NULL;
+        }
         if (!node && open) {
             pthread_cond_wait(&work->changed, &work->lock);
         }
     }
     if (node) {
         work->progress[node - work->state->graph.nodes] = UNDER_WAY;
+        work->under_way++;
     }
+    *alone = work->alone;
     return node;
 }
 
@@ -116,12 +125,18 @@ static void show(struct work *work, bool all)
     }
 }
 
-static void finish(struct work *work, const struct graph_node *node,
+static void finish(struct work *work, const struct graph_node *node, bool alone,
                    const struct etl_table_report *report, enum kol_status status,
                    const struct kol_error *error)
 {
     size_t at = (size_t)(node - work->state->graph.nodes);
-    if (status == KOL_OK) {
+    work->under_way--;
+    if (status == KOL_IO && !alone &&
+        work->status == KOL_OK) { /* memory has no status of its own */
+        log_info("made again, one table at a time: %s", error->message);
+        work->progress[at] = WAITING;
+        work->alone = true;
+    } else if (status == KOL_OK) {
         work->reports[at] = *report;
         work->progress[at] = MADE;
         show(work, false);
@@ -144,17 +159,18 @@ static void *work_off(void *arg)
     struct engine_session *session = NULL;
     struct graph_node *node;
     struct kol_error error;
+    bool alone;
     enum kol_status status = open_session(work->state->engine, &session, &error);
     pthread_mutex_lock(&work->lock);
     if (status != KOL_OK) {
         fail(work, work->state->graph.count, status, &error);
     }
-    while ((node = take(work))) {
+    while ((node = take(work, &alone))) {
         struct etl_table_report report;
         pthread_mutex_unlock(&work->lock);
         status = etl_table(work->state, session, node, &report, &error);
         pthread_mutex_lock(&work->lock);
-        finish(work, node, &report, status, &error);
+        finish(work, node, alone, &report, status, &error);
     }
     pthread_mutex_unlock(&work->lock);
     engine_session_close(&session);
@@ -177,6 +193,7 @@ static void run_workers(struct work *work)
     size_t started = 0;
     size_t wanted = work->state->lake->threads == 1 ? 1 : MAX_WORKERS;
     wanted = wanted < work->wanted ? wanted : work->wanted;
+    work->alone = wanted < 2;
     while (started + 1 < wanted && pthread_create(&threads[started], NULL, work_off, work) == 0) {
         started++;
     }
