@@ -11,15 +11,20 @@
 
 #include "base/mem.h"
 #include "domain/event.h"
+#include "score/features.h"
 
 enum { MAX_TABLES = 64, MAX_BRONZE_COLUMNS = 64 };
 
 /* ---- the list of tables.def ---- */
 
-/* A row is a table where `table.name` is set, else a column of the table before it. */
+/* A row is a table where `table.name` is set, else a column of the table before it. Of a feature's
+ * column the doc is made of what features.def says. */
 struct def_row {
     struct lake_table table;
     struct lake_column column;
+    const char *feature_of; /* "trust"; NULL: no feature */
+    int feature;            /* its number in the model */
+    const char *formula;    /* "" where it is an input as it is */
 };
 
 #define REQUIRED true
@@ -33,9 +38,15 @@ static const struct def_row def_rows[] = {
                __VA_ARGS__}},
 #define COLUMN(column_name, text, need, ...)                                                       \
     {.column = {.name = #column_name, .type = text, .required = need, __VA_ARGS__}},
+#define FEATURE_COLUMN(SCORE, number, column_name, text, in, meaning)                              \
+    {.column = {.name = column_name, .type = "double", .unit = in, .doc = meaning},                \
+     .feature_of = SCORE,                                                                          \
+     .feature = number,                                                                            \
+     .formula = text},
 #include "lake/tables.def"
 #undef TABLE
 #undef COLUMN
+#undef FEATURE_COLUMN
     {.table = {.name = NULL}}, /* the list may be empty */
 };
 #undef REQUIRED
@@ -96,6 +107,15 @@ static void add_bronze(enum event_type type, const char *name, const char *doc)
     };
 }
 
+/* "Feature 7 of trust: favourites for each post, V / (N + 1)"; lives as long as the program. */
+static const char *feature_doc(const struct def_row *row)
+{
+    struct buf text = {0};
+    buf_printf(&text, "Feature %d of %s: %s%s%s", row->feature, row->feature_of, row->column.doc,
+               *row->formula ? ", " : "", row->formula);
+    return text.ptr;
+}
+
 static void add_declared(void)
 {
     struct lake_column *columns = mem_zalloc(ARRAY_LEN(def_rows), sizeof *columns);
@@ -112,7 +132,11 @@ static void add_declared(void)
             table->incremental = table->incremental ? table->incremental : "";
             table->columns = columns + used;
         } else {
-            columns[used++] = row->column;
+            columns[used] = row->column;
+            if (row->feature_of) {
+                columns[used].doc = feature_doc(row);
+            }
+            used++;
             tables[table_count - 1].column_count++;
         }
     }
