@@ -1,6 +1,6 @@
 /*
- * etl.c: one run: pins its inputs at one moment, makes table after table, and says that it is
- * whole.
+ * etl.c: one run: pins its inputs at one moment, has its tables made (etl_work.c), and says
+ * that it is whole.
  */
 #include "lake/etl.h"
 
