@@ -170,13 +170,43 @@ static enum kol_status copy_plain(const char *name, const struct stat *info, voi
     return status;
 }
 
+static bool is_alias_file(const char *name)
+{
+    return strncmp(name, "models/", 7) == 0 && ends_with(name, "/aliases.json");
+}
+
+/* Other files may lie beside those of aliases. */
+static enum kol_status copy_alias(const char *name, const struct stat *info, void *user,
+                                  struct kol_error *err)
+{
+    return is_alias_file(name) ? copy_plain(name, info, user, err) : KOL_OK;
+}
+
+/* Aliases go first, versions after them: a version never goes away, so whatever an alias of the
+ * backup points at is in the backup, too, whoever adds and promotes meanwhile. */
+static bool is_no_alias(const char *name, void *user)
+{
+    (void)user;
+    return strcmp(name, "models") != 0 && !is_alias_file(name) &&
+           (strncmp(name, "models/", 7) != 0 || strchr(name + 7, '/'));
+}
+
+static bool is_no_other_file(const char *name, void *user)
+{
+    return is_no_plain_file(name, user) || is_alias_file(name);
+}
+
 static enum kol_status copy_files(struct backup_job *job, struct kol_error *err)
 {
     job->note.files.name = "files";
     int64_t links = 0;
-    const struct backup_walk walk = {
-        .skip = is_no_plain_file, .each = copy_plain, .user = job, .links = &links};
-    enum kol_status status = backup_walk(job->options->data, &walk, err);
+    const struct backup_walk aliases = {.skip = is_no_alias, .each = copy_alias, .user = job};
+    const struct backup_walk others = {
+        .skip = is_no_other_file, .each = copy_plain, .user = job, .links = &links};
+    enum kol_status status = backup_walk(job->options->data, &aliases, err);
+    if (status == KOL_OK) {
+        status = backup_walk(job->options->data, &others, err);
+    }
     backup_names_sort(&job->note.names);
     if (status == KOL_OK && job->note.files.files) {
         backup_tell(job, &job->note.files);

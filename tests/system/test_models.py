@@ -3,6 +3,7 @@
 import json
 import shutil
 import signal
+import threading
 
 import numpy
 import pytest
@@ -272,3 +273,27 @@ def test_a_backup_carries_the_models(kol, made, tmp_path):
     assert all(row["problem"] is None for row in listed(copy))
     assert copy("models", "rollback", "trust").status == 0
     assert not (tmp_path / "r/models/trust/adding.tmp").exists()
+
+
+def test_a_backup_beside_promotions_has_what_its_aliases_point_at(kol, made, tmp_path):
+    add(kol, made, "weak")
+    promote(kol, "1", "--force")
+    stop = threading.Event()
+
+    def add_and_promote():
+        while not stop.is_set():
+            promote(kol, add(kol, made, "wrong"), "--force")
+
+    writer = threading.Thread(target=add_and_promote)
+    writer.start()
+    try:
+        for n in range(6):
+            kol("backup", tmp_path / f"b{n}")
+    finally:
+        stop.set()
+        writer.join()
+    for n in range(6):
+        kol("restore", tmp_path / f"b{n}", data=tmp_path / f"r{n}")
+        rows = listed(Kol(kol.binary, tmp_path / f"r{n}"), "trust")
+        assert sum(row["serves"] for row in rows) == 1, rows
+        assert all(row["problem"] is None for row in rows)
