@@ -194,11 +194,17 @@ static const struct {
     docs_page page;
     bool markdown; /* begins with the remark that it is generated */
 } pages[] = {
-    {"commands", docs_commands, true},     {"config", docs_config, true},
-    {"events", docs_events, true},         {"lake", docs_lake, true},
-    {"metrics", docs_metrics, true},       {"errors", docs_errors, true},
-    {"presets", docs_presets, true},       {"man", docs_man, false},
-    {"completion-bash", docs_bash, false}, {"completion-zsh", docs_zsh, false},
+    {"commands", docs_commands, true},
+    {"config", docs_config, true},
+    {"events", docs_events, true},
+    {"lake", docs_lake, true},
+    {"metrics", docs_metrics, true},
+    {"errors", docs_errors, true},
+    {"presets", docs_presets, true},
+    {"scores", docs_scores, true},
+    {"man", docs_man, false},
+    {"completion-bash", docs_bash, false},
+    {"completion-zsh", docs_zsh, false},
 };
 
 static enum kol_status fail_page(const char *name, struct kol_error *err)

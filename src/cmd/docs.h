@@ -17,6 +17,7 @@ typedef enum kol_status (*docs_page)(struct buf *out, const struct invocation *c
 enum kol_status docs_events(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_lake(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_presets(struct buf *out, const struct invocation *call, struct kol_error *err);
+enum kol_status docs_scores(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_man(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_bash(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_zsh(struct buf *out, const struct invocation *call, struct kol_error *err);
