@@ -224,7 +224,8 @@ static enum kol_status thresholds(struct gbdt_reader *reader, const struct lines
         if (status != KOL_OK) {
             break;
         }
-        if (!gbdt_to_double(reader, word, &value) || !isfinite(value)) {
+        /* An infinite one is how LightGBM parts what is known from what is missing. */
+        if (!gbdt_to_double(reader, word, &value) || isnan(value)) {
             return fail(reader, lines, TREE_THRESHOLD, KOL_INVALID, "holds what is no number");
         }
         const bool categorical = nodes[i].decision & GBDT_IS_CATEGORICAL;
