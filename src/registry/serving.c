@@ -22,7 +22,7 @@
 #include "base/mem.h"
 #include "registry/backend.h"
 
-enum { SLOTS = 256, COUNT_BITS = 48 };
+enum { SLOTS = 64, COUNT_BITS = 48 };
 
 #define COUNT_MASK ((UINT64_C(1) << COUNT_BITS) - 1)
 

@@ -219,6 +219,9 @@ static void test_a_broken_version_is_named_and_the_others_go_on(void **state)
     (void)state;
     assert_broken("model.txt", "tree\n");
     assert_broken("model.txt", NULL);
+    struct buf other = make_model(SCORE_TRUST, 3); /* a good model of the same length */
+    assert_broken("model.txt", other.ptr);
+    buf_free(&other);
     assert_broken("version.json", "{");
     assert_broken("version.json", "[]");
     assert_broken("version.json", "{\"format\":1,\"model\":\"trust\",\"version\":\"1\"}");
