@@ -5,7 +5,7 @@
 #include "gbdt/paths.h"
 
 #ifdef GBDT_X86
-#define TARGET __attribute__((target("avx512f,avx512bw,avx512vbmi,bmi2")))
+#define WANTED "avx512f,avx512bw,avx512vbmi,bmi2"
 #include "gbdt/words512.h"
 
 #define LOOKED_UP 64 /* columns that v_look() can tell apart */
@@ -28,8 +28,7 @@ KERNEL vec v_look(const struct tables *tables, vec columns)
 
 static bool available(void)
 {
-    return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-           __builtin_cpu_supports("avx512vbmi") && __builtin_cpu_supports("bmi2");
+    return CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("avx512vbmi") && CPU_HAS("bmi2");
 }
 
 static bool prepare(struct gbdt_model *model, void **made)

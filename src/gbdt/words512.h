@@ -1,8 +1,19 @@
 /*
- * words512.h: the words of kernel.h on 64-byte registers, for avx512.c and vbmi.c. Private; TARGET
- * stands before it.
+ * words512.h: the words of kernel.h on 64-byte registers, for avx512.c and vbmi.c. Private; WANTED
+ * stands before it, the parts of the instruction set that the file uses.
+ *
+ * With GBDT_EMULATED, in a test, the intrinsics are functions in plain C: what these files do with
+ * them can be tried on any machine.
  */
+#ifdef GBDT_EMULATED
+#include "emulated512.h"
+#define TARGET
+#define CPU_HAS(part) true
+#else
 #include <immintrin.h>
+#define TARGET __attribute__((target(WANTED)))
+#define CPU_HAS(part) __builtin_cpu_supports(part)
+#endif
 
 typedef __m512i vec;
 typedef __mmask64 mask;
