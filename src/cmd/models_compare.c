@@ -117,10 +117,11 @@ static enum kol_status find_rows(const struct invocation *call, enum score_kind 
                 newer->version, STR_FORMAT(buf_str(&out->set.source)));
         return KOL_OK;
     }
-    return kol_fail(err, status,
-                    "the rows that %s/%s was tested on cannot be read again (%s): give some with "
-                    "--on TABLE or CSV",
-                    newer->model, newer->version, why.message);
+    return kol_fail(
+        err, status,
+        "give rows to compare on with --on TABLE or CSV: those that %s/%s was tested on "
+        "cannot be read again: %s",
+        newer->model, newer->version, why.message);
 }
 
 /* Both versions on their rows. */
@@ -249,8 +250,7 @@ enum kol_status models_check_better(const struct invocation *call, struct regist
     struct held_out held;
     struct comparison comparison;
     struct kol_error why = {0};
-    enum kol_status status =
-        pair_load(registry, kind, REGISTRY_PRODUCTION, version, &pair, &why);
+    enum kol_status status = pair_load(registry, kind, REGISTRY_PRODUCTION, version, &pair, &why);
     if (status != KOL_OK) {
         /* Nothing serves: whatever there is, is better. A broken one is no yardstick. */
         return status == KOL_NOT_FOUND ? KOL_OK : kol_fail(err, status, "%s", why.message);

@@ -194,8 +194,9 @@ static enum kol_status read_csv(const struct invocation *call, const char *path,
     struct buf sql = {0}, from = {0};
     buf_puts(&from, "read_csv(");
     engine_quote_text(&from, str_of(path));
-    buf_puts(&from, ", header = true, all_varchar = true, delim = ',', quote = '\"', "
-                    "nullstr = ['', 'nan', 'NaN'])");
+    buf_puts(&from,
+             ", header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"', "
+             "nullstr = ['', 'nan', 'NaN'])");
     put_select(&sql, &shapes[set->kind], from.ptr);
     enum kol_status status = put_file(&set->source, path, err);
     if (status == KOL_OK) {
@@ -238,24 +239,23 @@ enum kol_status train_rows_read(const struct invocation *call, enum score_kind k
     return status;
 }
 
+/* Looks at the checksum first: a file that has changed need not be readable. */
 static enum kol_status read_same_file(const struct invocation *call, enum score_kind kind,
-                                      const char *path, struct str source, struct train_set *out,
+                                      const char *path, const json_t *source, struct train_set *out,
                                       struct kol_error *err)
 {
-    enum kol_status status = train_rows_read(call, kind, path, NULL, out, err);
-    if (status != KOL_OK) {
-        return status;
+    struct buf text = {0};
+    enum kol_status status = put_file(&text, path, err);
+    if (status == KOL_OK) {
+        json_t *now = json_loadb(text.ptr, text.len, 0, NULL);
+        if (!json_equal(json_object_get(source, "xxh128"), json_object_get(now, "xxh128"))) {
+            status = kol_fail(err, KOL_INVALID,
+                              "%s: has other rows than when the model was trained", path);
+        }
+        json_decref(now);
     }
-    json_t *then = json_loadb(source.ptr, source.len, 0, NULL);
-    json_t *now = json_loadb(out->source.ptr, out->source.len, 0, NULL);
-    if (!json_equal(json_object_get(then, "xxh128"), json_object_get(now, "xxh128"))) {
-        status =
-            kol_fail(err, KOL_INVALID, "%s: has other rows than when the model was trained", path);
-        train_set_free(out);
-    }
-    json_decref(then);
-    json_decref(now);
-    return status;
+    buf_free(&text);
+    return status == KOL_OK ? train_rows_read(call, kind, path, NULL, out, err) : status;
 }
 
 enum kol_status train_rows_read_again(const struct invocation *call, enum score_kind kind,
@@ -269,7 +269,7 @@ enum kol_status train_rows_read_again(const struct invocation *call, enum score_
     enum kol_status status;
     buf_put_int64(&snapshot, json_integer_value(json_object_get(json, "snapshot_id")));
     if (file) {
-        status = read_same_file(call, kind, file, source, out, err);
+        status = read_same_file(call, kind, file, json, out, err);
     } else if (table) {
         status = train_rows_read(call, kind, table, snapshot.ptr, out, err);
     } else {

@@ -32,7 +32,7 @@ def trust_rows(accounts, seed=0):
 def write_csv(path, rows, labels, accounts):
     """The rows as `kol features export trust` writes them."""
     with path.open("w", newline="") as out:
-        writer = csv.writer(out)
+        writer = csv.writer(out, lineterminator="\n")
         writer.writerow(["platform", "kol_id", "masked", *feature_names("trust"), "untrustworthy"])
         for number, (row, label, account) in enumerate(zip(rows, labels, accounts)):
             cells = ["" if numpy.isnan(value) else repr(float(value)) for value in row]

@@ -4,13 +4,16 @@ import json
 import shutil
 import signal
 import threading
+from pathlib import Path
 
+import lightgbm
 import numpy
 import pytest
 
 from model_cases import auc, feature_names, train, trust_rows, write_csv
 from support import ROOT, Kol
 
+LIBRARY = Path(lightgbm.__file__).parent / "lib"
 SHIPS = (ROOT / "models/trust/model.txt").is_file()
 
 
@@ -297,3 +300,55 @@ def test_a_backup_beside_promotions_has_what_its_aliases_point_at(kol, made, tmp
         rows = listed(Kol(kol.binary, tmp_path / f"r{n}"), "trust")
         assert sum(row["serves"] for row in rows) == 1, rows
         assert all(row["problem"] is None for row in rows)
+
+
+# ---- the ledger ----
+
+
+def test_the_ledger_says_which_version_scored_a_kol(kol, made):
+    assert "no lake yet" in kol("models", "ledger", "--kol", "x", status=1).errors
+    for name in ("weak", "good"):
+        add(kol, made, name)
+    kol("demo", "--kols", 30, "--days", 2)
+    kol("ingest")
+    for version in ("1", "2"):
+        promote(kol, version, "--force")
+        kol("etl", "--no-online")
+    first = kol("models", "ledger", "--limit", 1, "--format", "json").json()[0]
+    ledger = ("models", "ledger", "--format", "json", "--kol")
+    rows = kol(*ledger, f"{first['platform']}:{first['kol_id']}").json()
+    trust = [row for row in rows if row["score"] == "trust"]
+    assert [row["model_version"] for row in trust] == ["trust/2", "trust/1"]
+    assert trust[0]["computed_at"] > trust[1]["computed_at"]
+    assert {(row["platform"], row["kol_id"]) for row in rows} == {(first["platform"], first["kol_id"])}
+    assert all(row in kol(*ledger, first["kol_id"]).json() for row in rows)
+    assert "nobody" in kol(*ledger, "nobody", status=1).errors
+
+
+# ---- with kol train ----
+
+
+def test_a_trained_candidate_is_compared_on_its_own_test_part(kol, made, tmp_path):
+    """The rows are read again from the file that the metadata names, and split again by its seed."""
+    rows, labels, accounts = trust_rows(2500, seed=3)
+    path = write_csv(tmp_path / "rows.csv", rows, labels, accounts)
+    add(kol, made, "weak")
+    promote(kol, "1", "--force")
+    kol("train", "trust", "--from", path, "--trees", 60, "--threads", 1, "--no-comparison",
+        "--lightgbm-library", LIBRARY)
+    shown = {row["name"]: row["value"] for row in kol("models", "show", "trust", "candidate", "--format", "json").json()}
+    assert (shown["version"], shown["aliases"]) == ("2", "candidate")
+    result = kol("models", "compare", "trust", "production", "candidate", "--format", "json")
+    line = {(row["rows"], row["metric"]): row for row in result.json()}
+    assert "the test part of trust/2" in result.errors and "rows.csv" in result.errors
+    for part in ("full", "masked"):
+        assert line[part, "auc"]["accounts"] == shown[f"metrics.{part}.accounts"]
+        assert line[part, "auc"]["b"] == pytest.approx(shown[f"metrics.{part}.auc.value"], abs=1e-12)
+    promoted = promote(kol, "candidate", status=None)
+    better = line["all", "auc"]["low95"] > 0 and line["all", "calibration_error"]["b"] <= 0.025
+    assert (promoted.status == 0) == better, promoted
+    assert serving(kol) == ["2" if better else "1"]
+    with path.open("a") as out:
+        out.write(path.read_text().splitlines()[-1].replace("a02499", "other") + "\n")
+    gone = kol("models", "compare", "trust", "1", "2", status=1).errors
+    assert "rows.csv" in gone and "other rows" in gone and "--on" in gone
