@@ -80,7 +80,8 @@ _Static_assert(sizeof(struct success_inputs) == SUCCESS_INPUTS * sizeof(double),
 /* A count as it is where it can be one, else unknown. -0 is 0. */
 INLINE double count_of(double given)
 {
-    return (given >= 0) & (given <= DBL_MAX) ? given + 0.0 : NAN;
+    const int is_count = (given >= 0) & (given <= DBL_MAX);
+    return is_count ? given + 0.0 : NAN;
 }
 
 /* 0 or 1; unknown stays unknown, and an infinity is no flag. */
