@@ -301,6 +301,48 @@ static void test_what_serves_without_a_promotion(void **state)
     registry_close(&registry);
 }
 
+static void assert_serves(struct registry *registry, const char *trust)
+{
+    struct score_models models;
+    assert_ok(registry_serving(registry, &models, &err));
+    assert_string_equal(models.by_kind[SCORE_TRUST].version, trust);
+    assert_non_null(models.by_kind[SCORE_TRUST].gbdt);
+    registry_serving_free(&models);
+}
+
+/* Says nothing where the project has no model to ship. */
+static void test_what_ships_serves_until_a_promotion_and_after_a_rollback(void **state)
+{
+    (void)state;
+    struct registry *registry = open_registry();
+    struct registry_version shipped;
+    struct arena arena;
+    struct str text;
+    arena_init(&arena, 0);
+    if (registry_find(registry, "trust", REGISTRY_SHIPPED, &arena, &shipped, &err) != KOL_OK) {
+        assert_non_null(strstr(err.message, "no such version; there is: none"));
+        arena_free(&arena);
+        registry_close(&registry);
+        skip();
+    }
+    assert_true(shipped.serves);
+    assert_ok(registry_file(registry, &shipped, "model.txt", &arena, &text, &err));
+    assert_true(str_starts(text, STR("tree\n")));
+    assert_serves(registry, "trust/shipped");
+    assert_ok(add_model(registry, SCORE_TRUST, 1, version));
+    assert_ok(registry_alias(registry, "trust", "production", "1", &err));
+    assert_serves(registry, "trust/1");
+    assert_ok(registry_alias(registry, "trust", "production", REGISTRY_SHIPPED, &err));
+    assert_serves(registry, "trust/shipped");
+    assert_ok(registry_rollback(registry, "trust", "production", version, &err));
+    assert_serves(registry, "trust/1");
+    assert_ok(registry_rollback(registry, "trust", "production", version, &err));
+    assert_string_equal(version, REGISTRY_SHIPPED);
+    assert_serves(registry, "trust/shipped");
+    arena_free(&arena);
+    registry_close(&registry);
+}
+
 /* ---- several processes ---- */
 
 enum { WRITERS = 4, ROUNDS = 6 };
@@ -375,6 +417,7 @@ int main(void)
         TEST(test_broken_aliases_are_named_and_nobody_guesses_what_serves),
         TEST(test_what_a_dead_writer_left_is_no_version_and_goes),
         TEST(test_what_serves_without_a_promotion),
+        TEST(test_what_ships_serves_until_a_promotion_and_after_a_rollback),
         TEST(test_processes_lose_no_version_and_no_move),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
