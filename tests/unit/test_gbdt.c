@@ -67,10 +67,20 @@ static void assert_refused(const char *text, enum kol_status status, const char 
     assert_null(model);
 }
 
-static double raw_of(const struct gbdt_model *model, double a, double b)
+/* The raw score of a row, in which all ways that take the model must agree. */
+static double raw_of(struct gbdt_model *model, double a, double b)
 {
     const double row[] = {a, b, NAN};
-    return gbdt_raw(model, row);
+    const char *names[16];
+    const size_t count = gbdt_paths(names, ARRAY_LEN(names));
+    assert_int_equal(gbdt_use(model, "portable", NULL), KOL_OK);
+    const double raw = gbdt_raw(model, row);
+    for (size_t i = 1; i < count; i++) {
+        if (gbdt_use(model, names[i], NULL) == KOL_OK && gbdt_raw(model, row) != raw) {
+            fail_msg("%s does not give what portable gives for %g, %g", names[i], a, b);
+        }
+    }
+    return raw;
 }
 
 /* ---- reading ---- */
@@ -366,6 +376,12 @@ static void a_category_goes_where_lightgbm_sends_it(void **state)
     assert_true(raw_of(model, NAN, 1) == 1.125);
     assert_true(raw_of(model, 3, 1) == 4.125);
     gbdt_free(&model);
+    char *with_0 = changed(base, "cat_threshold=2 2", "cat_threshold=3 2");
+    model = parsed(with_0); /* what lies between -1 and 1 is category 0 */
+    assert_true(raw_of(model, 0, 0.999) == 1.125 && raw_of(model, 0, -0.999) == 1.125);
+    assert_true(raw_of(model, 0, -1) == 2.125 && raw_of(model, 0, NAN) == 2.125);
+    gbdt_free(&model);
+    free(with_0);
 }
 
 static void rows_give_what_each_row_gives(void **state)
