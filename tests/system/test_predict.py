@@ -208,3 +208,66 @@ def test_what_cannot_be_explained(kol):
     assert "trust or success" in kol("explain", "--score", "x", "--json", "{}", status=2).errors
     rule = kol("explain", "--score", "success", "--json", '{"video_views":1}', status=1)
     assert "the rule explains itself" in rule.errors
+
+
+# ---- accounts of the lake ----
+
+INPUTS = (
+    "kol_id, followers_count, following_count, post_count, favorites_count, "
+    "account_age AS account_age_days, bio_length, has_bio, has_url, has_profile_image, verified, "
+    "default_profile, default_profile_image"
+)
+
+
+def test_accounts_of_the_lake(kol, models):
+    """A small made-up world, scored by the reference model; made once for both looks at it."""
+    kol("demo", "--kols", 150, "--days", 2)
+    kol("ingest")
+    kol("models", "import", "trust", models / "trust_lgbm_494_trees.txt")
+    kol("models", "promote", "trust", "1", "--force")
+    kol("etl", "--no-online")
+    check_that_batch_and_command_agree(kol)
+    check_explanations(kol)
+
+
+def rows_of(kol, select):
+    return kol("sql", select, "--format", "json").json()
+
+
+def check_that_batch_and_command_agree(scored):
+    """Batch and serving agree for every account: also where there is no score."""
+    inputs = rows_of(scored, f"SELECT {INPUTS} FROM silver.kol_trust_features ORDER BY platform, kol_id")
+    tables = rows_of(
+        scored, "SELECT kol_id, trust_score FROM gold.kol_scores ORDER BY platform, kol_id"
+    )
+    lines = "\n".join(map(json.dumps, inputs))
+    answers = csv.DictReader(scored("predict", "trust", "--format", "csv", stdin=lines).text.splitlines())
+    predicted = [
+        (row["kol_id"], float(row["trust_score"]) if row["trust_score"] else None)
+        for row in answers
+    ]
+    assert len(tables) == 150
+    assert predicted == [(row["kol_id"], row["trust_score"]) for row in tables]
+
+
+def check_explanations(scored):
+    chosen = rows_of(
+        scored,
+        "SELECT platform, kol_id, trust_score FROM gold.kol_scores "
+        "WHERE trust_score IS NOT NULL ORDER BY kol_id LIMIT 3",
+    )
+    for row in chosen:
+        name = f"{row['platform']}:{row['kol_id']}"
+        base, *parts, score = scored("explain", name, "--format", "json").json()
+        assert score["points"] == row["trust_score"]
+        assert "by trust/1:" in score["reason"]
+        assert math.fsum(part["points"] for part in [base, *parts]) == pytest.approx(
+            score["points"], abs=1e-6
+        )
+    assert "there is no KOL nobody" in scored("explain", "nobody", status=1).errors
+    both = scored("explain", chosen[0]["kol_id"], "--json", "{}", status=2)
+    assert "give a KOL, or the inputs" in both.errors
+
+
+def test_an_account_without_a_lake(kol):
+    assert kol("explain", "anybody", status=1).errors.startswith("kol explain: ")
