@@ -274,7 +274,9 @@ void gbdt_free_explaining(struct gbdt_model *model)
 
 /* ---- the passes ---- */
 
-typedef double lanes[LANES];
+/* LANES numbers, one of each point: a vector of the compiler, in registers of whatever width the
+ * machine has. 16 bytes is what mem_alloc() aligns to. */
+typedef double lanes __attribute__((vector_size(LANES * sizeof(double)), aligned(16)));
 
 /* What one row needs while it is explained. */
 struct scratch {
@@ -292,74 +294,50 @@ struct points {
 static void go_down(const struct tree_plan *of, const struct step *steps, const double *row,
                     const struct points *at, struct scratch *scratch)
 {
-    for (size_t q = 0; q < LANES; q++) {
-        scratch->sums[0][q] = at->weight[q];
-        scratch->inverse[0][q] = 1;
-    }
-    scratch->open[0] = true;
+    lanes *sums = scratch->sums, *inverse = scratch->inverse;
+    bool *open = scratch->open;
+    sums[0] = at->weight;
+    inverse[0] = (lanes){0} + 1.0;
+    open[0] = true;
     for (size_t k = 0; k < of->count; k++) {
         const struct step *step = &steps[k];
-        const double *above = scratch->sums[step->edge];
-        double *left = scratch->sums[2 * k + 2], *right = scratch->sums[2 * k + 3];
-        if (!scratch->open[step->before]) {
-            const double by_left = step->share[0] * step->value[0];
-            const double by_right = step->share[1] * step->value[1];
-            for (size_t q = 0; q < LANES; q++) {
-                left[q] = above[q] * by_left;
-                right[q] = above[q] * by_right;
-            }
-            scratch->open[2 * k + 2] = scratch->open[2 * k + 3] = false;
+        const size_t left = 2 * k + 2, right = left + 1;
+        const lanes above = sums[step->edge];
+        open[left] = open[right] = false;
+        if (!open[step->before]) {
+            sums[left] = above * (step->share[0] * step->value[0]);
+            sums[right] = above * (step->share[1] * step->value[1]);
             continue;
         }
-        const bool goes_left = gbdt_goes_left(of->tree, &step->node, row[step->node.feature]);
-        const size_t hot = goes_left ? 0 : 1, cold = 1 - hot;
-        const double hot_share = step->share_before * step->share[hot];
-        const double by_cold = step->share_before * step->share[cold] * step->value[cold];
-        const double *before = scratch->inverse[step->before];
-        double *hot_sums = scratch->sums[2 * k + 2 + hot];
-        double *cold_sums = scratch->sums[2 * k + 2 + cold];
-        double *inverse = scratch->inverse[2 * k + 2 + hot];
-        for (size_t q = 0; q < LANES; q++) {
-            const double without = above[q] * before[q];
-            const double factor = at->point[q] + at->rest[q] * hot_share;
-            hot_sums[q] = without * factor * step->value[hot];
-            cold_sums[q] = without * at->rest[q] * by_cold;
-            inverse[q] = 1 / factor;
-        }
-        scratch->open[2 * k + 2 + hot] = true;
-        scratch->open[2 * k + 2 + cold] = false;
+        const size_t hot = !gbdt_goes_left(of->tree, &step->node, row[step->node.feature]);
+        const size_t cold = 1 - hot;
+        const lanes without = above * inverse[step->before];
+        const lanes factor = at->point + at->rest * (step->share_before * step->share[hot]);
+        sums[left + hot] = without * factor * step->value[hot];
+        sums[left + cold] =
+            without * at->rest * (step->share_before * step->share[cold] * step->value[cold]);
+        inverse[left + hot] = 1.0 / factor;
+        open[left + hot] = true;
     }
 }
 
 static void go_back(const struct tree_plan *of, const struct step *steps, const struct points *at,
                     struct scratch *scratch)
 {
-    lanes closed; /* (o - z) / f of an edge that the row does not take */
-    for (size_t q = 0; q < LANES; q++) {
-        closed[q] = -1 / at->rest[q];
-    }
+    const lanes *inverse = scratch->inverse;
+    const lanes closed = -1.0 / at->rest; /* (o - z) / f of an edge that the row does not take */
+    lanes *sums = scratch->sums;
     for (size_t k = of->count; k-- > 0;) {
         const struct step *step = &steps[k];
-        double *above = scratch->sums[step->edge];
+        const size_t left = 2 * k + 2, right = left + 1;
         if (scratch->open[step->before]) {
-            const size_t hot = scratch->open[2 * k + 2] ? 0 : 1, cold = 1 - hot;
-            const double missing = 1 - step->share_before;
-            const double hot_missing = 1 - step->share_before * step->share[hot];
-            const double *before = scratch->inverse[step->before];
-            const double *inverse = scratch->inverse[2 * k + 2 + hot];
-            const double *hot_sums = scratch->sums[2 * k + 2 + hot];
-            const double *cold_sums = scratch->sums[2 * k + 2 + cold];
-            double *phi = scratch->phi[step->node.feature];
-            for (size_t q = 0; q < LANES; q++) {
-                const double counted = missing * before[q];
-                phi[q] += hot_sums[q] * (hot_missing * inverse[q] - counted) +
-                          cold_sums[q] * (closed[q] - counted);
-            }
+            const size_t hot = !scratch->open[left], cold = 1 - hot;
+            const lanes counted = (1 - step->share_before) * inverse[step->before];
+            const lanes brought = (1 - step->share_before * step->share[hot]) * inverse[left + hot];
+            scratch->phi[step->node.feature] +=
+                sums[left + hot] * (brought - counted) + sums[left + cold] * (closed - counted);
         }
-        const double *left = scratch->sums[2 * k + 2], *right = scratch->sums[2 * k + 3];
-        for (size_t q = 0; q < LANES; q++) {
-            above[q] = left[q] + right[q];
-        }
+        sums[step->edge] = sums[left] + sums[right];
     }
 }
 
@@ -399,15 +377,13 @@ void gbdt_explain(const struct gbdt_model *model, const double *row, double *phi
         .open = mem_alloc(edges * sizeof *scratch.open),
     };
     for (size_t i = 0; i < model->feature_count; i++) {
-        for (size_t q = 0; q < LANES; q++) {
-            scratch.phi[i][q] = 0;
-        }
+        scratch.phi[i] = (lanes){0};
     }
     for (size_t i = 0; i < plan->tree_count; i++) {
         explain_tree(plan, &plan->trees[i], row, &scratch);
     }
     for (size_t i = 0; i < model->feature_count; i++) {
-        const double *sum = scratch.phi[i];
+        const lanes sum = scratch.phi[i];
         phi[i] = ((sum[0] + sum[1]) + (sum[2] + sum[3])) / trees;
     }
     phi[model->feature_count] = plan->expected / trees;
