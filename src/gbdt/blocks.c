@@ -43,10 +43,11 @@ KERNEL vec v_pick(mask choice, vec no, vec yes)
     return no ^ ((no ^ yes) & choice);
 }
 
-/* Leaves count to 255: what goes round from 127 to -128 is meant. */
+/* Without signs: leaves count to 255. */
 KERNEL vec v_next(mask choice, vec base)
 {
-    return base - choice;
+    typedef uint8_t bytes __attribute__((vector_size(16)));
+    return (vec)((bytes)base - (bytes)choice);
 }
 
 #include "gbdt/kernel.h"
