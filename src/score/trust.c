@@ -14,22 +14,51 @@ static bool anything_known(const double *features)
     return known;
 }
 
-static uint32_t outside(const struct gbdt_model *model, const double *features)
+/* What gbdt_in_range() would say, asked once a call instead of once a value. */
+struct ranges {
+    double low[TRUST_FEATURES], high[TRUST_FEATURES];
+    uint32_t others; /* features whose range is no interval: asked value by value */
+};
+
+static void take_ranges(const struct gbdt_model *model, struct ranges *ranges)
+{
+    const struct gbdt_feature *features = gbdt_features(model);
+    ranges->others = 0;
+    for (size_t i = 0; i < TRUST_FEATURES; i++) {
+        /* A feature that no tree asks for has a range and yet no value outside. */
+        const bool bounded =
+            !gbdt_in_range(model, i, -INFINITY) || !gbdt_in_range(model, i, INFINITY);
+        const bool interval = bounded && features[i].range == GBDT_NUMERICAL;
+        ranges->low[i] = interval ? features[i].min : -INFINITY;
+        ranges->high[i] = interval ? features[i].max : INFINITY;
+        ranges->others |= (uint32_t)(bounded && !interval) << i;
+    }
+}
+
+/* What is unknown is not outside: it is neither less nor more. */
+static uint32_t outside(const struct gbdt_model *model, const struct ranges *ranges,
+                        const double *features)
 {
     uint32_t bits = 0;
     for (size_t i = 0; i < TRUST_FEATURES; i++) {
-        bits |= (uint32_t)!gbdt_in_range(model, i, features[i]) << i;
+        const int out = (features[i] < ranges->low[i]) | (features[i] > ranges->high[i]);
+        bits |= (uint32_t)out << i;
+    }
+    for (size_t i = 0; ranges->others >> i; i++) {
+        if (ranges->others >> i & 1) {
+            bits |= (uint32_t)!gbdt_in_range(model, i, features[i]) << i;
+        }
     }
     return bits;
 }
 
-static void fill(const struct gbdt_model *model, const double *features, double raw,
-                 struct trust_score *out)
+static void fill(const struct gbdt_model *model, const struct ranges *ranges,
+                 const double *features, double raw, struct trust_score *out)
 {
     const bool known = anything_known(features);
     const double p = known ? gbdt_answer(model, raw) : NAN;
     const double score = 100 * (1 - p);
-    const uint32_t bits = outside(model, features);
+    const uint32_t bits = outside(model, ranges, features);
     *out = (struct trust_score){
         .score = score,
         .probability = p,
@@ -46,11 +75,13 @@ void trust_score_features(const struct gbdt_model *model, const double *features
                           struct trust_score *out)
 {
     double raw[BLOCK];
+    struct ranges ranges;
+    take_ranges(model, &ranges);
     while (count) {
         const size_t now = count < BLOCK ? count : BLOCK;
         gbdt_raw_rows(model, features, now, raw);
         for (size_t i = 0; i < now; i++) {
-            fill(model, features + i * TRUST_FEATURES, raw[i], &out[i]);
+            fill(model, &ranges, features + i * TRUST_FEATURES, raw[i], &out[i]);
         }
         features += now * TRUST_FEATURES;
         out += now;

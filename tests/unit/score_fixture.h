@@ -1,8 +1,9 @@
 /*
  * score_fixture.h: a model of one small tree for either score, and inputs at random.
  *
- * The tree asks whether feature 0 is at most 5, and if not, whether feature 6 is at most 20, unknown
- * going with what is more. Ranges are [0:10] and [0:50], all others unused.
+ * The tree asks whether feature 0 is at most 5, and if not, whether feature 6 is at most 20,
+ * unknown going with what is more. Their ranges are [0:10] and [0:50]; feature 1 has one too,
+ * [0:2], but no tree asks for it; all others are unused.
  */
 #ifndef TEST_SCORE_FIXTURE_H
 #define TEST_SCORE_FIXTURE_H
@@ -70,6 +71,7 @@ static inline struct gbdt_model *fixture_model_text(enum score_kind kind, const 
         buf_printf(&text, "%s%s",
                    i == 0   ? "[0:10]"
                    : i == 6 ? "[0:50]"
+                   : i == 1 ? "[0:2]"
                             : "none",
                    i + 1 < count ? " " : "\n");
     }

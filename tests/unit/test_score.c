@@ -165,6 +165,11 @@ static void test_scores_do_not_depend_on_their_neighbours(void **state)
                     (isnan(alone.score) && isnan(together[i].score)));
         assert_true(isnan(alone.score) || (alone.score >= 0 && alone.score <= 100));
         assert_int_equal(alone.outside, together[i].outside);
+        double features[TRUST_FEATURES];
+        trust_compute_features(&inputs[i], 1, features);
+        for (size_t f = 0; f < TRUST_FEATURES; f++) {
+            assert_int_equal(alone.outside >> f & 1, !gbdt_in_range(model, f, features[f]));
+        }
     }
     gbdt_free(&model);
 }
