@@ -504,8 +504,8 @@ enum { FEATURES = 9 };
  * deep and crooked; `empty` lets nodes have no rows of the training set. */
 static void put_random_tree(struct buf *out, int number, int leaves, bool empty)
 {
-    int left[256], right[256], parent[256], side[256];
-    int counts[256], nodes[256] = {0};
+    int left[256] = {0}, right[256] = {0}, parent[256] = {0}, side[256] = {0};
+    int counts[256] = {0}, nodes[256] = {0};
     for (int leaf = 1; leaf < leaves; leaf++) { /* node leaf-1 splits an earlier leaf */
         const int old = rand() % leaf, node = leaf - 1;
         left[node] = ~old;
