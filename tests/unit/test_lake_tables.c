@@ -5,12 +5,14 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/mem.h"
 #include "domain/event.h"
 #include "lake/rules.h"
 #include "lake/tables.h"
+#include "score/features.h"
 
 static bool has_column(const struct lake_table *table, struct str name)
 {
@@ -154,6 +156,36 @@ static void test_rules_name_columns_of_declared_tables(void **state)
     }
 }
 
+/* The features stand side by side, in the order of the model, in each table that has them. */
+static void assert_features(const char *space, const char *name, const char *const *features,
+                            size_t count)
+{
+    const struct lake_table *table = lake_table_find(space, name);
+    size_t first = 0;
+    assert_non_null(table);
+    while (first < table->column_count && strcmp(table->columns[first].name, features[0]) != 0) {
+        first++;
+    }
+    assert_true(first + count <= table->column_count);
+    for (size_t i = 0; i < count; i++) {
+        const struct lake_column *column = &table->columns[first + i];
+        char begin[32];
+        (void)snprintf(begin, sizeof begin, "Feature %zu of ", i);
+        assert_string_equal(column->name, features[i]);
+        assert_string_equal(column->type, "double");
+        assert_false(column->required);
+        assert_true(str_starts(str_of(column->doc), str_of(begin)));
+    }
+}
+
+static void test_tables_of_features_have_them_in_the_order_of_the_model(void **state)
+{
+    (void)state;
+    assert_features("silver", "kol_trust_features", trust_feature_names, TRUST_FEATURES);
+    assert_features("gold", "ml_trust_training", trust_feature_names, TRUST_FEATURES);
+    assert_features("gold", "ml_success_training", success_feature_names, SUCCESS_FEATURES);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -162,6 +194,7 @@ int main(void)
         cmocka_unit_test(test_bronze_has_every_field_of_its_event_and_its_place_in_the_log),
         cmocka_unit_test(test_columns_keep_the_ids_that_an_older_table_gave_them),
         cmocka_unit_test(test_rules_name_columns_of_declared_tables),
+        cmocka_unit_test(test_tables_of_features_have_them_in_the_order_of_the_model),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
