@@ -79,7 +79,7 @@ static enum kol_status list(const struct invocation *call, struct registry *regi
     struct arena arena;
     size_t count;
     const char *model = call->arg_count > 1 ? call->args[1] : NULL;
-    enum score_kind only;
+    enum score_kind only = SCORE_TRUST;
     arena_init(&arena, 0);
     enum kol_status status = model ? models_kind(model, &only, err) : KOL_OK;
     if (status == KOL_OK) {
@@ -274,7 +274,7 @@ static enum kol_status show(const struct invocation *call, struct registry *regi
     struct registry_version version;
     struct score_model model = {.gbdt = NULL};
     struct arena arena;
-    enum score_kind kind;
+    enum score_kind kind = SCORE_TRUST;
     arena_init(&arena, 0);
     enum kol_status status = models_kind(call->args[1], &kind, err);
     if (status == KOL_OK) {
@@ -309,7 +309,7 @@ static enum kol_status promote(const struct invocation *call, struct registry *r
 {
     const char *model = call->args[1], *version = call->args[2];
     struct score_model loaded = {.gbdt = NULL};
-    enum score_kind kind;
+    enum score_kind kind = SCORE_TRUST;
     enum kol_status status = models_kind(model, &kind, err);
     if (status == KOL_OK) { /* what cannot be loaded is not promoted, forced or not */
         status = registry_load(registry, kind, version, &loaded, err);
@@ -335,7 +335,7 @@ static enum kol_status rollback(const struct invocation *call, struct registry *
                                 struct kol_error *err)
 {
     char version[32] = "";
-    enum score_kind kind;
+    enum score_kind kind = SCORE_TRUST;
     enum kol_status status = models_kind(call->args[1], &kind, err);
     if (status == KOL_OK) {
         status = registry_rollback(registry, call->args[1], REGISTRY_PRODUCTION, version, err);
@@ -393,7 +393,7 @@ static enum kol_status import(const struct invocation *call, struct registry *re
     static const char *const names[] = {"model", "version"};
     struct buf bytes = {0};
     char version[32];
-    enum score_kind kind;
+    enum score_kind kind = SCORE_TRUST;
     enum kol_status status = models_kind(call->args[1], &kind, err);
     if (status == KOL_OK) {
         status = file_read(call->args[2], GBDT_MAX_BYTES, &bytes, err);

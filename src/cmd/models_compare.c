@@ -56,6 +56,7 @@ static void held_out_free(struct held_out *held)
 {
     train_set_free(&held->set);
     free(held->chosen);
+    held->chosen = NULL;
 }
 
 /* ---- which rows ---- */
@@ -220,7 +221,7 @@ enum kol_status models_compare(const struct invocation *call, struct registry *r
     struct pair pair;
     struct held_out held;
     struct comparison comparison;
-    enum score_kind kind;
+    enum score_kind kind = SCORE_TRUST;
     enum kol_status status = models_kind(call->args[1], &kind, err);
     if (status == KOL_OK) {
         status = pair_load(registry, kind, call->args[2], call->args[3], &pair, err);

@@ -318,7 +318,7 @@ static void remove_leftover(const char *path)
     DIR *entries = opendir(path);
     for (struct dirent *entry; entries && (entry = readdir(entries));) {
         char *inner = file_join(path, entry->d_name);
-        if (strcmp(entry->d_name, ".") && strcmp(entry->d_name, "..")) {
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0) {
             unlink(inner);
         }
         free(inner);

@@ -164,7 +164,7 @@ enum kol_status registry_list(struct registry *registry, const char *model, stru
                               struct registry_version **out, size_t *count, struct kol_error *err)
 {
     struct listing listing = {.registry = registry, .arena = arena};
-    enum score_kind only;
+    enum score_kind only = SCORE_TRUST;
     enum kol_status status = model ? kind_of(model, &only, err) : KOL_OK;
     for (enum score_kind kind = 0; kind < SCORE_KINDS && status == KOL_OK; kind++) {
         if (!model || kind == only) {
@@ -234,7 +234,7 @@ enum kol_status registry_find(struct registry *registry, const char *model, cons
 {
     struct registry_aliases aliases;
     char version[REGISTRY_NAME_BYTES];
-    enum score_kind kind;
+    enum score_kind kind = SCORE_TRUST;
     enum kol_status status = kind_of(model, &kind, err);
     if (status == KOL_OK) {
         status = registry->backend->aliases(registry->state, model, arena, &aliases, err);
@@ -330,12 +330,11 @@ enum kol_status registry_add(struct registry *registry, const char *model, const
 {
     const struct registry_file *text = find_file(files, count, "model.txt");
     const struct registry_file *metadata = find_file(files, count, "metadata.json");
-    enum score_kind kind;
-    enum kol_status status = kind_of(model, &kind, err);
-    if (status == KOL_OK && (!text || !metadata)) {
-        status =
-            kol_fail(err, KOL_INVALID, "a version needs the files model.txt and metadata.json");
+    enum score_kind kind = SCORE_TRUST;
+    if (!text || !metadata) {
+        return kol_fail(err, KOL_INVALID, "a version needs the files model.txt and metadata.json");
     }
+    enum kol_status status = kind_of(model, &kind, err);
     if (status == KOL_OK && !is_name(source)) {
         status = kol_fail(err, KOL_INVALID, "'%s' is no word for where a version is from", source);
     }
@@ -357,7 +356,7 @@ enum kol_status registry_add(struct registry *registry, const char *model, const
 
 static enum kol_status check_alias(const char *model, const char *alias, struct kol_error *err)
 {
-    enum score_kind kind;
+    enum score_kind kind = SCORE_TRUST;
     enum kol_status status = kind_of(model, &kind, err);
     if (status == KOL_OK &&
         (!is_name(alias) || is_number(alias) || strcmp(alias, REGISTRY_SHIPPED) == 0)) {

@@ -8,6 +8,13 @@
 
 static char version[32];
 
+static int number(const char *text)
+{
+    int64_t value;
+    assert_true(str_to_int64(str_of(text), &value));
+    return (int)value;
+}
+
 static void write_file(const char *name, const char *text)
 {
     char *path = file_join(folder, name);
@@ -46,7 +53,7 @@ static void test_versions_are_numbered_and_never_change(void **state)
     assert_int_equal(list_numbered(registry, &arena, &all), 0);
     for (int i = 1; i <= 3; i++) {
         assert_ok(add_model(registry, SCORE_TRUST, i, version));
-        assert_int_equal(atoi(version), i);
+        assert_int_equal(number(version), i);
     }
     assert_int_equal(list_numbered(registry, &arena, &all), 3);
     assert_string_equal(all[0].version, "3");
@@ -383,12 +390,12 @@ static void test_processes_lose_no_version_and_no_move(void **state)
     struct registry *registry = open_registry();
     arena_init(&arena, 0);
     assert_int_equal(list_numbered(registry, &arena, &all), WRITERS * ROUNDS);
-    assert_int_equal(atoi(all[0].version), WRITERS * ROUNDS);
+    assert_int_equal(number(all[0].version), WRITERS * ROUNDS);
     bool seen[WRITERS * ROUNDS + 1] = {false};
-    seen[atoi(find(registry, &arena, "shared").version)] = true;
+    seen[number(find(registry, &arena, "shared").version)] = true;
     while (registry_rollback(registry, "trust", "shared", version, &err) == KOL_OK && version[0]) {
-        assert_false(seen[atoi(version)]);
-        seen[atoi(version)] = true;
+        assert_false(seen[number(version)]);
+        seen[number(version)] = true;
         back++;
     }
     assert_int_equal(back, WRITERS * ROUNDS - 1);
