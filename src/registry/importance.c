@@ -23,6 +23,35 @@ static double nearest_rank(const double *sorted, size_t count, double share)
     return sorted[at];
 }
 
+/* What equals the greatest value bounds nothing. Where nearly all values are one, the least bounds
+ * those that are not. */
+static size_t find_bounds(const double *sorted, size_t count, double *up_to)
+{
+    size_t found = 0;
+    for (int decile = 1; decile < TRAIN_BINS; decile++) {
+        double bound = nearest_rank(sorted, count, (double)decile / TRAIN_BINS);
+        if (bound < sorted[count - 1] && (!found || bound > up_to[found - 1])) {
+            up_to[found++] = bound;
+        }
+    }
+    if (!found && sorted[0] < sorted[count - 1]) {
+        up_to[found++] = sorted[0];
+    }
+    return found;
+}
+
+static void count_bins(const double *sorted, size_t count, struct train_range *out)
+{
+    size_t bin = 0, begin = 0;
+    out->bins = find_bounds(sorted, count, out->up_to) + 1;
+    for (size_t i = 0; i <= count; i++) {
+        while (i == count ? bin < out->bins : bin + 1 < out->bins && sorted[i] > out->up_to[bin]) {
+            out->shares[bin++] = (double)(i - begin) / (double)count;
+            begin = i;
+        }
+    }
+}
+
 static struct train_range range_of(double *known, size_t count, size_t rows)
 {
     struct train_range out = {.min = NAN, .max = NAN};
@@ -37,6 +66,7 @@ static struct train_range range_of(double *known, size_t count, size_t rows)
         for (size_t i = 0; i < TRAIN_QUANTILES; i++) {
             out.quantiles[i] = nearest_rank(known, count, train_quantiles[i]);
         }
+        count_bins(known, count, &out);
     }
     return out;
 }

@@ -174,16 +174,21 @@ static void put_training(struct writer *json, const struct train_work *work)
     shut(json, '}');
 }
 
+static void put_reals(struct writer *json, const char *key, const double *values, size_t count)
+{
+    open(json, key, '[', true);
+    for (size_t i = 0; i < count; i++) {
+        put_real(json, NULL, values[i]);
+    }
+    shut(json, ']');
+}
+
 static void put_features(struct writer *json, const struct train_work *work)
 {
     const struct score_feature *table = train_features(work->set->kind);
     put_text(json, "features_over",
              "the rows of the train and validation parts as they are, not masked");
-    open(json, "quantile_shares", '[', true);
-    for (size_t i = 0; i < TRAIN_QUANTILES; i++) {
-        put_real(json, NULL, train_quantiles[i]);
-    }
-    shut(json, ']');
+    put_reals(json, "quantile_shares", train_quantiles, TRAIN_QUANTILES);
     open(json, "features", '[', false);
     for (size_t i = 0; i < work->set->columns; i++) {
         const struct train_range *range = &work->ranges[i];
@@ -192,11 +197,9 @@ static void put_features(struct writer *json, const struct train_work *work)
         put_real(json, "min", range->min);
         put_real(json, "max", range->max);
         put_real(json, "null_rate", range->null_rate);
-        open(json, "quantiles", '[', false);
-        for (size_t q = 0; q < TRAIN_QUANTILES; q++) {
-            put_real(json, NULL, range->quantiles[q]);
-        }
-        shut(json, ']');
+        put_reals(json, "quantiles", range->quantiles, TRAIN_QUANTILES);
+        put_reals(json, "bins_up_to", range->up_to, range->bins ? range->bins - 1 : 0);
+        put_reals(json, "bin_shares", range->shares, range->bins);
         shut(json, '}');
     }
     shut(json, ']');

@@ -23,12 +23,18 @@ extern const size_t train_parameter_count;
 static const double train_quantiles[] = {0.01, 0.05, 0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99};
 #define TRAIN_QUANTILES (sizeof train_quantiles / sizeof train_quantiles[0])
 
+enum { TRAIN_BINS = 10 };
+
 /* What a feature was in the rows that the model was made of, unmasked: what drift is measured
  * against. */
 struct train_range {
     double min, max; /* NaN: never known */
     double null_rate;
     double quantiles[TRAIN_QUANTILES]; /* of the known values; NaN without any */
+    /* The known values by deciles: share i is of those up to up_to[i] and above the one before, the
+     * last of those above all. Equal deciles are one, so that a flag has two bins. */
+    double up_to[TRAIN_BINS - 1], shares[TRAIN_BINS];
+    size_t bins; /* 0: never known */
 };
 
 /* What the AUC loses when the feature's values are dealt out among the rows at random. */
