@@ -311,9 +311,7 @@ static void put_grouped(struct buf *out, double whole)
 /* A number >= 0 as a person writes it: three digits that count, all of a large one. */
 static void put_number(struct buf *out, double value)
 {
-    if (value >= 1e15) {
-        buf_printf(out, "%.3g", value);
-    } else if (value >= 999.5) {
+    if (value >= 999.5 && value < 1e15) {
         put_grouped(out, value);
     } else if (value > 0 && value < 0.001) {
         buf_puts(out, "less than 0.001");

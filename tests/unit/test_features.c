@@ -310,7 +310,7 @@ static void test_an_account_has_the_same_bits_alone_and_among_others(void **stat
     static struct trust_inputs inputs[ROWS];
     static double together[ROWS * TRUST_FEATURES];
     double alone[TRUST_FEATURES];
-    for (size_t i = 0; i < ROWS * TRUST_INPUTS; i++) {
+    for (size_t i = 0; i < (size_t)ROWS * TRUST_INPUTS; i++) {
         ((double *)inputs)[i] = random_input();
     }
     for (size_t count = 0; count <= ROWS; count = count < 40 ? count + 1 : count + 480) {
