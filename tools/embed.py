@@ -3,8 +3,11 @@
 
 embed.py OUT.c SYMBOL ROOT [FILE...]        the table `SYMBOL` of base/embedded.h; a file's name there
                                             is its path below ROOT without the extension
-embed.py --zstd OUT.c SYMBOL ROOT [FILE...] the same with the bytes packed, each file a zstd frame
-                                            with its size, and with the extension in the name
+embed.py --zstd DEPFILE OUT.c SYMBOL ROOT NAME...
+                                            the same of all files called NAME one folder below ROOT,
+                                            if there are any, packed: each a zstd frame with its
+                                            size, with the extension in its name. DEPFILE tells
+                                            ninja what to look at, so that new files are seen
 """
 import ctypes
 import ctypes.util
@@ -28,9 +31,22 @@ def packed(data: bytes) -> bytes:
     return out.raw[:size]
 
 
+def below(root: str, names: list[str], depfile: str, out: str) -> list[str]:
+    """The files, and in `depfile` these and the folders in which others may appear."""
+    folder = pathlib.Path(root)
+    found = [path for name in names for path in folder.glob(f"*/{name}")]
+    seen = [folder, *folder.glob("*/")] if folder.is_dir() else [folder.parent]
+    pathlib.Path(depfile).write_text(f"{out}: {' '.join(map(str, [*seen, *found]))}\n")
+    return [str(path) for path in found]
+
+
 def main() -> None:
     pack = sys.argv[1] == "--zstd"
-    out, symbol, root, *files = sys.argv[1 + pack :]
+    if pack:
+        depfile, out, symbol, root, *names = sys.argv[2:]
+        files = below(root, names, depfile, out)
+    else:
+        out, symbol, root, *files = sys.argv[1:]
     paths = [(pathlib.Path(file).relative_to(root), file) for file in files]
     named = sorted((str(path if pack else path.with_suffix("")), file) for path, file in paths)
     lines = ['#include "base/embedded.h"', ""]
