@@ -2,7 +2,8 @@
 --
 -- followers: every day of the history, by the count that was last told within 7 days, because most
 -- accounts are not looked at daily. engagement (avg_engagement_rate) and the scores have no history:
--- they are ranked for their newest day. Equal values stand in the order of kol_id.
+-- they are ranked for the day of the newest event that they rest on. Equal values stand in the order
+-- of kol_id.
 WITH observed AS (
     SELECT
         platform, kol_id, day, followers_count,
@@ -32,7 +33,7 @@ content_days AS (
     GROUP BY platform
 ),
 score_days AS (
-    SELECT platform, CAST(max(computed_at) AS DATE) AS day
+    SELECT platform, CAST(max(event_time) AS DATE) AS day
     FROM gold.kol_scores
     GROUP BY platform
 ),

@@ -3,8 +3,8 @@
 --
 -- as_of is the end of the minute of the newest event. Engagement is views + 10 likes + 20 comments +
 -- 30 shares gained, each as the increase since the content's event before. The first sight of a
--- content counts its totals where the content was posted within the 5 minutes that end with the
--- minute of that sight, and nothing where it is older.
+-- content counts its totals unless the content is older than the 5 minutes that end with the minute
+-- of that sight.
 --
 -- velocity: a minute, over the 5 minutes before as_of; velocity_before: over the 5 before those.
 -- baseline: a minute, over the 168 whole hours before the hour in which the 5 minutes begin.
@@ -51,15 +51,16 @@ recent AS (
         ON p.platform = v.platform
     WHERE v.event_time >= p.as_of - INTERVAL '10' MINUTE
 ),
+-- A count beyond 10^15 is a mistake of its source (see rules.def): unknown.
 looks AS (
     SELECT
         v.platform,
         v.video_id AS content_id,
         v.event_time,
-        max(v.view_count) AS views,
-        max(v.like_count) AS likes,
-        max(v.comment_count) AS comments,
-        max(v.share_count) AS shares
+        max(v.view_count) FILTER (WHERE v.view_count <= 1000000000000000) AS views,
+        max(v.like_count) FILTER (WHERE v.like_count <= 1000000000000000) AS likes,
+        max(v.comment_count) FILTER (WHERE v.comment_count <= 1000000000000000) AS comments,
+        max(v.share_count) FILTER (WHERE v.share_count <= 1000000000000000) AS shares
     FROM bronze.videos AS v
     JOIN recent AS r
         ON r.platform = v.platform AND r.video_id = v.video_id

@@ -89,3 +89,61 @@ def corners():
     yield video("yt", "05T00:00:00", username="Kênh: một", user_id="UC1", **counts(77)) | {
         "platform": "youtube", "posted_at": "2025-06-05T18:00:00Z"
     }  # fmt: skip
+
+
+def product(name, time, **fields):
+    return {"event_type": "product", "platform": "tiktok", "event_id": name,
+            "event_time": f"2025-{time}Z", **fields}  # fmt: skip
+
+
+def score_corners():
+    """The same for features and scores. The newest event is of 12:09:30 on the 25th of June."""
+    # Contents that are new, old, falling, and of which a total is told late.
+    new = {"username": "fast", "posted_at": "2025-06-25T12:02:00Z"}
+    yield video("s-before", "25T12:03:00", **new, **counts(300))
+    yield video("s-new", "25T12:05:10", **new, **counts(400))
+    yield video("s-new", "25T12:08:00", **new, **counts(900))
+    yield video("s-before", "25T12:09:00", **new, **counts(400))
+    old = {"posted_at": "2025-06-01T00:00:00Z"}
+    yield video("s-old", "25T12:06:00", username="old", **old, **counts(10**6, 10**4))
+    yield video("s-old", "25T12:09:00", username="old", **old, **counts(10**6 + 20, 10**4 + 5))
+    yield video("s-fall", "24T12:20:00", username="fall", **old, **counts(1000))
+    yield video("s-fall", "25T12:07:00", username="fall", **old, **counts(900))
+    yield video("s-late", "20T12:00:00", username="late", **old, **counts(None, 5))
+    yield video("s-late", "25T12:06:00", username="late", **old, **counts(70, 5))
+    yield video("s-late", "25T12:09:30", username="late", **old, **counts(100, 5))
+    yield video("s-nobody", "25T12:09:00", **counts(10**9))
+    # A baseline, and one who was seen 24 hours before the newest event and no later.
+    yield video("s-week", "18T13:30:00", username="fast", **old, **counts(0))
+    yield video("s-week", "20T13:30:00", username="fast", **old, **counts(10080 * 3, 7))
+    yield video("s-gone", "24T12:09:30", username="gone", **old, **counts(5))
+    yield profile("25T00:00:00", username="profile-only", followers_count=10)
+    # Ages.
+    yield profile("24T23:59:59", username="born", account_created_at="2025-06-15T00:00:00Z")
+    yield profile("24T10:00:00", username="unborn", account_created_at="2025-06-24T10:00:01Z",
+                  account_age_days=7)  # fmt: skip
+    yield profile("20T10:00:00", username="aged", account_age_days=100)
+    yield profile("22T10:00:00", username="aged", label="human")
+    yield profile("22T09:00:00", username="bot", label="bot", followers_count=10**12,
+                  following_count=0, post_count=0, account_age_days=0, bio="")  # fmt: skip
+    # Products: the newest event counts, prices of other currencies do not, what is old is left out.
+    best = {"video_views": 10**6, "video_likes": 10**5, "video_comments": 0, "video_shares": 0,
+            "est_ctr": 0.5, "sold_count": 9}  # fmt: skip
+    seller = {"username": "seller"}
+    yield profile("22T10:00:00", **seller)
+    yield product("sold-old", "06-01T00:00:00", **seller, product_id="a", sold_count=1)
+    yield product("sold-new", "06-21T00:00:00", **seller, product_id="a", **best)
+    yield product("sold-dollar", "06-21T00:00:00", **seller, product_id="b", price=5.5,
+                  currency="USD", video_views=25000, engagement_total=2500, engagement_rate=0.05,
+                  est_ctr=0.1, sold_count=4)  # fmt: skip
+    yield product("sold-dong", "06-21T00:00:00", username="shop", product_id="b2", price=75000,
+                  currency="VND", video_views=25000, engagement_total=2500, engagement_rate=0.1,
+                  est_ctr=0.5, sold_count=40)  # fmt: skip
+    yield product("sold-stale", "03-24T10:00:00", **seller, product_id="c", **best)
+    yield product("sold-nothing", "06-21T00:00:00", **seller, product_id="d")
+    yield product("sold-content-old", "06-20T00:00:00", username="fast", video_id="s-week")
+    yield product("sold-content", "06-21T00:00:00", username="fast", video_id="s-week", **best)
+    for number in range(30):
+        yield product(f"sold-{number}", f"06-20T00:00:{number:02}", username=f"shop-{number % 4}",
+                      product_id=f"p{number // 2}", sold_count=number, price=number * 40000,
+                      video_views=number * 1000)  # fmt: skip

@@ -1,7 +1,7 @@
 """The tables of the lake, computed a second time with pandas from the events of the log.
 
 Written from the meaning of each table (docs/lake.md), not from its SELECT, so that the two can only
-agree if both are right. Nothing here is SQL. Each table is a DataFrame with the declared columns in
+agree if both are right; what rests on features and scores is in lake_scores.py. Nothing here is SQL. Each table is a DataFrame with the declared columns in
 their order; unknown is None, NA or NaN.
 """
 
@@ -39,7 +39,12 @@ FIELDS = {
     },
     "comments": {"video_id": "text"},
     "discovery": {"video_id": "text"},
-    "products": {"video_id": "text", "product_id": "text", "sold_count": "count"},
+    "products": {
+        "video_id": "text", "product_id": "text", "sold_count": "count", "price": "real",
+        "currency": "text", "video_views": "count", "video_likes": "count",
+        "video_comments": "count", "video_shares": "count", "engagement_total": "count",
+        "engagement_rate": "real", "est_clicks": "real", "est_ctr": "real",
+    },
 }  # fmt: skip
 # The count strings that stand in where no number is given.
 RAW = {
@@ -86,7 +91,9 @@ def frame(records, topic):
                 pd.Series(values, dtype="object"), format="ISO8601", utc=True
             ).astype("datetime64[us, UTC]")
         else:
-            dtype = {"text": "object", "flag": "boolean", "count": "Int64"}[kind]
+            dtype = {
+                "text": "object", "flag": "boolean", "count": "Int64", "real": "float64"
+            }[kind]  # fmt: skip
             data[name] = pd.Series(values, dtype=dtype)
     rows = pd.DataFrame(data)
     rows["kol_id"] = rows["username"].where(rows["username"].notna(), rows["user_id"])
@@ -479,7 +486,8 @@ def best(rows):
     return {kol: (rank, value) for rank, (kol, value) in enumerate(ordered, 1)}
 
 
-def kol_rankings(daily, content, metrics):
+def kol_rankings(daily, content, metrics, scored):
+    """scored: (platform, metric) -> (day, [(kol_id, value)])."""
     told = daily[daily["followers_count"].notna()].sort_values("day")
     lists = {}  # (platform, metric) -> {day: ranking}
     for platform, part in told.groupby("platform"):
@@ -498,6 +506,7 @@ def kol_rankings(daily, content, metrics):
         ranking = best(zip(known["kol_id"], known["avg_engagement_rate"]))
         if ranking:
             lists[platform, "engagement"] = {day: ranking}
+    lists |= {key: {day: best(rows)} for key, (day, rows) in scored.items()}
     out = []
     for (platform, metric), days in lists.items():
         before = {}
@@ -553,7 +562,8 @@ def content_trending(hourly):
     )  # fmt: skip
 
 
-def platform_metrics(profiles, hourly):
+def platform_metrics(profiles, hourly, trust):
+    """trust: (hour, platform) -> (average, share of the scored that are suspicious)."""
     seen = profiles[["platform", "kol_id", "event_time"]].rename(columns={"event_time": "seen_at"})
     seen["hour"] = hour_of(seen["seen_at"])
     both = pd.concat([seen, hourly[["platform", "kol_id", "hour", "seen_at"]]])
@@ -571,43 +581,12 @@ def platform_metrics(profiles, hourly):
     out = out.merge(gains.reset_index(), on=["platform", "hour"], how="left")
     names = ["contents", *("gained_" + name for name in COUNTS)]
     out[names] = out[names].fillna(0).astype("int64")
-    out["average_trust"] = None
-    out["suspicious_share"] = None
+    said = [trust.get(key, (None, None)) for key in zip(out["hour"], out["platform"])]
+    out["average_trust"] = [average for average, _ in said]
+    out["suspicious_share"] = [share for _, share in said]
     ends = out["hour"] + timedelta(hours=1)
     out["freshness_seconds"] = ((ends - out["newest_event_at"]) // timedelta(seconds=1)).astype(int)
     return out[
         ["hour", "platform", "kols", "contents", *("gained_" + name for name in COUNTS),
          "average_trust", "suspicious_share", "newest_event_at", "freshness_seconds"]
     ]  # fmt: skip
-
-
-def all_tables(records):
-    """Every table that is made by SQL. records: topic ("profiles", ...) -> what frame() takes."""
-    events = {topic: frame(records.get(topic, ()), topic) for topic in FIELDS}
-    profiles, videos = events["profiles"], events["videos"]
-    content = kol_content(
-        videos, {topic: events[topic] for topic in ("comments", "products", "discovery")}
-    )
-    accounts, daily = kol_profiles(profiles), kol_daily(profiles)
-    hourly, metrics = content_hourly(videos, content), kol_engagement_metrics(content)
-    kols = dim_kol(daily, content, accounts)
-    facts = fact_kol_performance(daily, hourly, kols)
-    return {
-        "silver.kol_profiles": accounts,
-        "silver.kol_content": content.drop(columns="acts"),
-        "silver.kol_engagement_metrics": metrics,
-        "silver.kol_daily": daily,
-        "silver.content_hourly": hourly,
-        "silver.kol_hourly_engagement": kol_hourly_engagement(hourly),
-        "silver.content_totals": content_totals(content),
-        "silver.product_sold_timeseries": product_sold_timeseries(events["products"]),
-        "gold.dim_kol": kols,
-        "gold.dim_platform": dim_platform(),
-        "gold.dim_time": dim_time(daily, hourly),
-        "gold.dim_content_type": dim_content_type(),
-        "gold.fact_kol_performance": facts,
-        "gold.agg_platform_kpi": agg_platform_kpi(daily, hourly, facts),
-        "gold.kol_rankings": kol_rankings(daily, content, metrics),
-        "gold.content_trending": content_trending(hourly),
-        "gold.platform_metrics": platform_metrics(profiles, hourly),
-    }

@@ -1,15 +1,20 @@
 """Every column of every silver and gold table against a computation of its own (lake_reference.py),
 on hand-made corners, a demo world and all public data sets."""
 
+import csv
 import json
 import re
 
+import lightgbm
+import numpy as np
 import pytest
 
 from engines import catalog_of
-from lake_cases import corners
-from lake_reference import FIELDS, all_tables
+from lake_cases import corners, score_corners, video
+from lake_reference import FIELDS
 from lake_rows import difference, rows_of
+from lake_scores import Model, all_tables
+from model_cases import feature_names, train
 from support import ROOT
 
 PRESETS = {
@@ -19,17 +24,28 @@ PRESETS = {
     "tides": ("tides_tiktok_influencers_5000.csv",),
     "tiktok-discover": ("tiktok_discover_daily_users_2022.csv",),
 }
-MIN_TABLES = 17
+MIN_TABLES = 24
+OF_THE_CLOCK = {"gold.kol_scores": "computed_at"}
+
+
+def columns_in(path):
+    """The names that a .def file declares, with those of the files that it includes."""
+    names = []
+    for name, other in re.findall(
+        r'^COLUMN\((\w+),|^#include "([^"]+)"', (ROOT / "src" / path).read_text(), re.M
+    ):
+        score = re.fullmatch(r"lake/columns/(\w+)_features.def", other)
+        names += [name] if name else feature_names(score.group(1))
+    return names
 
 
 def declared():
-    """table -> (columns, keys), of the tables that are made by SQL, from their declarations."""
+    """table -> (columns, keys), of the tables that a run makes, from their declarations."""
     text = (ROOT / "src/lake/tables.def").read_text()
-    row = r'^TABLE\((\w+), (\w+), SQL,\s+\.keys = "([^"]*)".*?^#include "([^"]+)"'
+    row = r'^TABLE\((\w+), (\w+), (?:SQL|SCORE),\s+\.keys = "([^"]*)".*?^#include "([^"]+)"'
     tables = {}
     for space, name, keys, path in re.findall(row, text, re.M | re.S):
-        columns = re.findall(r"^COLUMN\((\w+),", (ROOT / "src" / path).read_text(), re.M)
-        tables[f"{space}.{name}"] = columns, keys.split()
+        tables[f"{space}.{name}"] = columns_in(path), keys.split()
     assert len(tables) >= MIN_TABLES
     return tables
 
@@ -62,14 +78,28 @@ def tables_of(kol):
     return out
 
 
-def assert_as_computed(kol):
+def shipped(kol):
+    """The model that serves where none was promoted, if the program has one in it."""
+    rows = kol("models", "list", "trust", "--format", "json").json()
+    if "shipped" not in [row["version"] for row in rows if row["serves"]]:
+        return {}
+    path = ROOT / "models/trust/model.txt"
+    return {"trust": Model(lightgbm.Booster(model_file=path), path, "trust/shipped")}
+
+
+def assert_as_computed(kol, models=None):
     """All tables equal what pandas makes of the events in the log. Gives the tables."""
-    wanted, got = all_tables(events(kol)), tables_of(kol)
+    models = models or shipped(kol)
+    wanted, got = all_tables(events(kol), models), tables_of(kol)
     assert set(wanted) == set(got)
     wrong = {}
     for table, (columns, keys) in declared().items():
         rows, names = got[table]
-        assert names == columns and list(wanted[table].columns) == columns, table
+        assert names == columns, table
+        if table in OF_THE_CLOCK:
+            assert columns[-1] == OF_THE_CLOCK[table]
+            columns, rows = columns[:-1], [row[:-1] for row in rows]
+        assert list(wanted[table].columns) == columns, table
         words = difference(columns, keys, rows_of(wanted[table]), rows)
         if words:
             wrong[table] = words
@@ -130,12 +160,141 @@ def test_corners_come_out_as_computed_and_as_meant(kol):
     assert (account["followers_count"], account["post_count"]) == (1500001, 5)
 
 
+# ---- scores ----
+
+
+def rows_as_dicts(tables, table):
+    rows, columns = tables[table]
+    return [dict(zip(columns, row)) for row in rows]
+
+
+def train_on(kol, path, score, target):
+    """A small model from the training set of the lake, in production. Gives it as a Model."""
+    names = feature_names(score)
+    with catalog_of(kol.data) as catalog:
+        rows = catalog.load_table(f"gold.ml_{score}_training").scan().to_arrow().to_pandas()
+    rows = rows.sort_values([name for name in rows if name not in names], kind="stable")
+    features = rows[names].to_numpy(dtype="float64", na_value=np.nan)
+    booster = train(path, features, rows[target].to_numpy(dtype="int64"), names, trees=20,
+                    min_data_in_leaf=3)  # fmt: skip
+    imported = kol("models", "import", score, path, "--format", "json").json()[0]["version"]
+    kol("models", "promote", score, imported, "--force")
+    return Model(booster, path, f"{score}/{imported}")
+
+
+def assert_scores_agree(kol, tables, model):
+    """The very double of gold.kol_scores out of lightgbm, `kol predict` and `kol score --kol`."""
+    names = feature_names("trust")
+    features = rows_as_dicts(tables, "silver.kol_trust_features")
+    matrix = [[np.nan if row[name] is None else row[name] for name in names] for row in features]
+    chances = model.chance(np.array(matrix, dtype="float64"))
+    scores = {(row["platform"], row["kol_id"]): row for row in rows_as_dicts(tables, "gold.kol_scores")}
+    lines, wanted = [], []
+    for row, chance in zip(features, chances):
+        score = scores[row["platform"], row["kol_id"]]["trust_score"]
+        assert score == (None if np.isnan(chance) else 100 * (1 - chance)), row
+        given = {name.replace("account_age", "account_age_days"): row[name] for name in (
+            "followers_count", "following_count", "post_count", "favorites_count", "account_age",
+            "bio_length", "default_profile", "default_profile_image")}  # fmt: skip
+        given |= {
+            name: None if row[name] is None else row[name] == 1
+            for name in ("has_bio", "has_url", "has_profile_image", "verified")
+        }
+        lines.append(json.dumps(given))
+        wanted.append(score)
+    answers = kol("predict", "trust", "--format", "csv", stdin="\n".join(lines), timeout=600).text
+    said = [row["trust_score"] for row in csv.DictReader(answers.splitlines())]
+    assert [float(text) if text else None for text in said] == wanted
+    for platform, name in list(scores)[:: max(1, len(scores) // 5)]:
+        alone = kol("score", "--kol", f"{platform}:{name}", "--format", "json").json()
+        stored = scores[platform, name]
+        assert len(alone) == 1
+        for column in ("trust_score", "success_score", "trending_score", "composite_score",
+                       "trust_label", "out_of_domain", "composite_parts"):  # fmt: skip
+            assert alone[0][column] == stored[column], column
+
+
+def test_scores_of_models_come_out_as_computed(kol, tmp_path):
+    kol("demo", "--kols", "400", "--days", "8", "--seed", "21")
+    import_events(kol, [*corners(), *score_corners()])
+    make(kol)
+    models = {
+        "trust": train_on(kol, tmp_path / "trust.txt", "trust", "untrustworthy"),
+        "success": train_on(kol, tmp_path / "success.txt", "success", "high"),
+    }
+    kol("etl")
+    tables = assert_as_computed(kol, models)
+    assert_scores_agree(kol, tables, models["trust"])
+    scores = rows_as_dicts(tables, "gold.kol_scores")
+    for column in ("trust_score", "success_score", "trending_score", "composite_score"):
+        assert {row[column] is None for row in scores} == {True, False} or column == "composite_score"
+    assert any(row["out_of_domain"] for row in scores)
+    assert {row["success_method"] for row in scores} == {"model", None}
+    assert {row["state"] for row in rows_as_dicts(tables, "gold.kol_standing")} == {
+        "ready", "low_confidence", "not_ready"
+    }  # fmt: skip
+
+
+def test_corners_of_scores_come_out_as_meant(kol):
+    import_events(kol, score_corners())
+    make(kol)
+    tables = assert_as_computed(kol)
+    velocity = by_key("silver.kol_velocity", tables)
+    # 5 minutes before 12:10:00: new content counts whole, old content by its increase alone.
+    fast = velocity["tiktok", "fast"]
+    assert (fast["velocity"], fast["velocity_before"]) == (1000 / 5, 300 / 5)
+    assert velocity["tiktok", "old"]["velocity"] == 70 / 5
+    assert velocity["tiktok", "fall"]["velocity"] == 0
+    assert velocity["tiktok", "late"]["velocity"] == 30 / 5  # the 70 told before it were not new
+    assert ("tiktok", "gone") not in velocity and ("tiktok", "profile-only") in velocity
+    assert {row["as_of"] for row in velocity.values()} == {fast["as_of"]}
+
+    ages = {row["kol_id"]: row["account_age"] for row in
+            rows_as_dicts(tables, "silver.kol_trust_features")}  # fmt: skip
+    assert ages["born"] == 9 and ages["unborn"] is None and ages["aged"] == 102
+    assert ages["profile-only"] is None
+
+    products = {row["event_id"]: row for row in rows_as_dicts(tables, "gold.product_success")}
+    assert products["sold-new"]["success_score"] == 30 + 30 + 20 + 20
+    assert products["sold-dollar"]["price"] is None
+    assert products["sold-nothing"]["success_score"] is None
+    assert products["sold-nothing"]["method"] == "rule"
+    assert products["sold-content"]["product_id"] is None
+    for event in ("sold-old", "sold-content-old"):  # a newer one of the same product is there
+        assert event not in products
+    scores = by_key("gold.kol_scores", tables)
+    seller = scores["tiktok", "seller"]  # 100 and 60; what is 90 days old counts no more
+    assert seller["success_score"] == 80 and seller["success_label"] == "High"
+    assert seller["composite_parts"] == ["success"] and seller["composite_score"] == 80
+    assert scores["tiktok", "gone"]["composite_parts"] == []
+    assert scores["tiktok", "gone"]["composite_score"] is None
+    rows = rows_as_dicts(tables, "gold.ml_success_training")
+    assert len({row["event_id"] for row in rows}) == len(rows)
+    parts = {}
+    for row in rows:
+        parts.setdefault(row["product_id"], set()).add(row["split"])
+    assert {len(names) for names in parts.values()} == {1}
+
+
+def test_a_total_that_no_platform_has_moves_no_window(kol):
+    """The hour of such a total is quarantined; the velocity goes on from the total before it."""
+    looks = zip(("06", "07", "08"), (100, 10**18, 105))
+    import_events(
+        kol,
+        [video("wild", f"25T12:{minute}:00", username="wild", view_count=n) for minute, n in looks]
+        + [video("calm", "25T12:09:00", username="calm", view_count=7)],
+    )
+    make(kol)
+    sql = "SELECT velocity, market FROM silver.kol_velocity WHERE kol_id = 'calm'"
+    assert kol("sql", sql, "--format", "json").json() == [{"velocity": 0, "market": 1}]
+
+
 def test_events_that_come_twice_change_no_row(kol):
     other = kol.data / "other"
     kol("demo", "--kols", "40", "--days", "5", data=other)
     tail = ("--from", "start", "--values")
     worlds = [kol("log", "tail", f"kol.{topic}.raw", *tail, data=other).out for topic in FIELDS]
-    lines = list(corners())
+    lines = [*corners(), *score_corners()]
     seen = []
     for _ in range(2):
         import_events(kol, lines)
@@ -156,11 +315,14 @@ def test_a_demo_world_comes_out_as_computed(kol):
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_all_public_data_comes_out_as_computed(kol, shared_data):
+def test_all_public_data_comes_out_as_computed(kol, shared_data, tmp_path):
     for preset, names in PRESETS.items():
         kol("import", preset, *(shared_data / name for name in names))
     make(kol)
-    tables = assert_as_computed(kol)
+    models = {"trust": train_on(kol, tmp_path / "trust.txt", "trust", "untrustworthy")}
+    kol("etl", timeout=1200)
+    tables = assert_as_computed(kol, models)
+    assert_scores_agree(kol, tables, models["trust"])
     lines = kol("log", "tail", "kol.profiles.raw", "--from", "start", "--values").out.splitlines()
     names = {
         (event["platform"], event.get("username") or event["user_id"])
@@ -171,7 +333,13 @@ def test_all_public_data_comes_out_as_computed(kol, shared_data):
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-def test_the_reference_world_comes_out_as_computed(kol):
+def test_the_reference_world_comes_out_as_computed(kol, tmp_path):
     kol("demo", "--world", "reference")
     make(kol)
-    assert_as_computed(kol)
+    models = {
+        "trust": train_on(kol, tmp_path / "trust.txt", "trust", "untrustworthy"),
+        "success": train_on(kol, tmp_path / "success.txt", "success", "high"),
+    }
+    kol("etl", timeout=1200)
+    tables = assert_as_computed(kol, models)
+    assert_scores_agree(kol, tables, models["trust"])
