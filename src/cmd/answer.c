@@ -83,16 +83,15 @@ static enum kol_status show_rows(struct rows *rows, struct engine_result *result
     return status;
 }
 
-enum kol_status command_print_answer(const struct invocation *call, struct engine_result *result,
-                                     int64_t limit, int64_t *shown, bool *more,
-                                     struct kol_error *err)
+enum kol_status command_put_answer(FILE *out, enum rows_format format, struct engine_result *result,
+                                   int64_t limit, int64_t *shown, bool *more, struct kol_error *err)
 {
     struct arena arena;
     int64_t count = 0;
     bool cut = false;
     arena_init(&arena, 0);
     struct rows *rows =
-        rows_begin(stdout, call->format, unique_names(result, &arena), engine_columns(result));
+        rows_begin(out, format, unique_names(result, &arena), engine_columns(result));
     enum kol_status status = show_rows(rows, result, limit, &count, &cut, err);
     status = rows_finish(&rows, status, err);
     if (shown) {
@@ -103,4 +102,11 @@ enum kol_status command_print_answer(const struct invocation *call, struct engin
     }
     arena_free(&arena);
     return status;
+}
+
+enum kol_status command_print_answer(const struct invocation *call, struct engine_result *result,
+                                     int64_t limit, int64_t *shown, bool *more,
+                                     struct kol_error *err)
+{
+    return command_put_answer(stdout, call->format, result, limit, shown, more, err);
 }

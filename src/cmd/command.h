@@ -71,8 +71,13 @@ enum kol_status command_open_lake(const struct invocation *call, bool read_only,
 enum kol_status command_load_models(const struct invocation *call, struct score_models *out,
                                     struct kol_error *err) KOL_CHECKED;
 
-/* Prints the rows of an answer in the format of the call, at most `limit` (0: all). `shown` says
- * how many, `more` whether some were left; both may be NULL. */
+/* Writes the rows of an answer to `out`, at most `limit` (0: all). `shown` says how many, `more`
+ * whether some were left; both may be NULL. */
+enum kol_status command_put_answer(FILE *out, enum rows_format format, struct engine_result *result,
+                                   int64_t limit, int64_t *shown, bool *more,
+                                   struct kol_error *err) KOL_CHECKED;
+
+/* Prints the rows of an answer in the format of the call: the same on stdout. */
 enum kol_status command_print_answer(const struct invocation *call, struct engine_result *result,
                                      int64_t limit, int64_t *shown, bool *more,
                                      struct kol_error *err) KOL_CHECKED;

@@ -217,24 +217,6 @@ static void put_quarantine_select(struct buf *sql, const struct making *making, 
     buf_free(&found);
 }
 
-static void put_good_select(struct buf *sql, const struct making *making, const char *scan,
-                            const struct broken_rule *broken, size_t count)
-{
-    buf_puts(sql, "SELECT ");
-    for (size_t i = 0; i < making->table->column_count; i++) {
-        buf_puts(sql, i ? ", " : "");
-        engine_quote_name(sql, str_of(making->table->columns[i].name));
-    }
-    buf_puts(sql, " FROM (SELECT staged.*");
-    for (size_t i = 0; i < count; i++) {
-        buf_printf(sql, ", (%s) AS kol_bad_%zu", broken[i].condition, i);
-    }
-    buf_printf(sql, " FROM (%s) AS staged) WHERE true", scan);
-    for (size_t i = 0; i < count; i++) {
-        buf_printf(sql, " AND kol_bad_%zu IS NOT TRUE", i);
-    }
-}
-
 /* True where lake.quarantine holds rows of this table now. */
 static bool has_quarantined(const struct lake_pin *pin, const char *name)
 {
@@ -341,7 +323,7 @@ static enum kol_status check_rows(struct making *making, struct kol_error *err)
     }
     if (status == KOL_OK && broken_count) {
         struct making first = *making;
-        put_good_select(&good, making, scan.ptr, broken, broken_count);
+        lake_put_good(making->table, scan.ptr, broken, broken_count, &good);
         status = write_rows(making, making->table, good.ptr, err);
         remove_files(&first);
     }

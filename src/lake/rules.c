@@ -280,3 +280,21 @@ enum kol_status lake_check(struct engine_session *session, const struct lake_rul
     buf_free(&condition);
     return status;
 }
+
+void lake_put_good(const struct lake_table *table, const char *scan,
+                   const struct broken_rule *broken, size_t count, struct buf *sql)
+{
+    buf_puts(sql, "SELECT ");
+    for (size_t i = 0; i < table->column_count; i++) {
+        buf_puts(sql, i ? ", " : "");
+        engine_quote_name(sql, str_of(table->columns[i].name));
+    }
+    buf_puts(sql, " FROM (SELECT staged.*");
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(sql, ", (%s) AS kol_bad_%zu", broken[i].condition, i);
+    }
+    buf_printf(sql, " FROM (%s) AS staged) WHERE true", scan);
+    for (size_t i = 0; i < count; i++) {
+        buf_printf(sql, " AND kol_bad_%zu IS NOT TRUE", i);
+    }
+}

@@ -40,4 +40,8 @@ enum kol_status lake_check(struct engine_session *session, const struct lake_rul
                            struct arena *arena, struct broken_rule **broken, size_t *broken_count,
                            struct kol_error *err) KOL_CHECKED;
 
+/* Appends a SELECT of the table's columns from the rows of `scan` that break none of these. */
+void lake_put_good(const struct lake_table *table, const char *scan,
+                   const struct broken_rule *broken, size_t count, struct buf *sql);
+
 #endif
