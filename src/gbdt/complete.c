@@ -119,7 +119,7 @@ static bool make_column(struct layout *layout, size_t key)
     if (count > GBDT_MAX_RANKS) {
         return false;
     }
-    uint32_t half = 1;
+    size_t half = 1;
     while (2 * half - 1 < count) {
         half *= 2;
     }
@@ -128,8 +128,8 @@ static bool make_column(struct layout *layout, size_t key)
         padded[i] = i < count ? own[i] : INFINITY;
     }
     struct gbdt_column *column = &layout->plan->columns[at];
-    *column =
-        (struct gbdt_column){.thresholds = padded, .half = half, .feature = (int32_t)(key / KINDS)};
+    *column = (struct gbdt_column){
+        .thresholds = padded, .half = (uint32_t)half, .feature = (int32_t)(key / KINDS)};
     set_missing(column, (enum kind)(key % KINDS));
     return true;
 }
@@ -293,8 +293,8 @@ struct gbdt_complete *gbdt_make_complete(struct gbdt_model *model)
 static void turn_round(const struct gbdt_group *group, uint8_t *top, bool halves)
 {
     const uint32_t nodes = 1u << group->levels;
-    for (uint32_t node = 1; node < nodes; node++, top += 2 * GBDT_GROUP) {
-        memset(top, 0, 2 * GBDT_GROUP);
+    for (uint32_t node = 1; node < nodes; node++, top += (size_t)2 * GBDT_GROUP) {
+        memset(top, 0, (size_t)2 * GBDT_GROUP);
         for (uint32_t tree = 0; tree < group->trees; tree++) {
             const uint16_t from = group->nodes[(tree << group->levels) + node];
             const uint8_t column = (uint8_t)from;
@@ -308,7 +308,7 @@ void gbdt_add_tops(struct gbdt_model *model, struct gbdt_complete *plan, bool ha
 {
     for (size_t i = 0; i < plan->group_count; i++) {
         struct gbdt_group *group = &plan->groups[i];
-        uint8_t *top = gbdt_plan_alloc(model, ((1u << group->levels) - 1) * 2 * GBDT_GROUP);
+        uint8_t *top = gbdt_plan_alloc(model, (((size_t)1 << group->levels) - 1) * 2 * GBDT_GROUP);
         turn_round(group, top, halves);
         group->top = top;
     }

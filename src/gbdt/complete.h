@@ -91,9 +91,9 @@ static inline int8_t gbdt_rank(const struct gbdt_column *column, double value)
 
 static inline int8_t gbdt_code(const struct gbdt_column *column, double value)
 {
-    int code = gbdt_rank(column, value);
-    code = fabs(value) <= column->zero ? column->zero_code : code;
-    return (int8_t)(isnan(value) ? column->nan_code : code);
+    const int8_t rank = gbdt_rank(column, value);
+    const int8_t code = fabs(value) <= column->zero ? column->zero_code : rank;
+    return isnan(value) ? column->nan_code : code;
 }
 
 /* The codes of one row, one a column. */

@@ -63,7 +63,7 @@ KERNEL struct lanes next(struct choice right, struct lanes base)
 /* Which rows go right at a node; `codes` of the first row, BLOCK bytes a column. */
 KERNEL struct choice rows_right(const int8_t *codes, uint32_t node)
 {
-    const int8_t *column = codes + (node & 0xff) * BLOCK;
+    const int8_t *column = codes + (size_t)(node & 0xff) * BLOCK;
     const vec rank = v_splat((char)(node >> 8 & 0xff));
     struct choice right;
     for (uint32_t i = 0; i < VECTORS; i++) {
@@ -87,15 +87,15 @@ KERNEL void rows_tree(const uint16_t *nodes, const uint64_t *tails, uint32_t lev
                       const int8_t *codes, uint8_t *leaf)
 {
     struct lanes slots[1 << (GBDT_MAX_LEVELS - 1)];
-    const uint32_t lowest = 1u << (levels - 2);
-    for (uint32_t i = lowest; i < 2 * lowest; i++, tails += 4) {
+    const size_t lowest = (size_t)1 << (levels - 2);
+    for (size_t i = lowest; i < 2 * lowest; i++, tails += 4) {
         const struct lanes left = pick(rows_right(codes, nodes[2 * i]), rows_tail(codes, tails[0]),
                                        rows_tail(codes, tails[1]));
         const struct lanes right = pick(rows_right(codes, nodes[2 * i + 1]),
                                         rows_tail(codes, tails[2]), rows_tail(codes, tails[3]));
         slots[i] = pick(rows_right(codes, nodes[i]), left, right);
     }
-    for (uint32_t i = lowest; i-- > 1;) {
+    for (size_t i = lowest; i-- > 1;) {
         slots[i] = pick(rows_right(codes, nodes[i]), slots[2 * i], slots[2 * i + 1]);
     }
     for (uint32_t i = 0; i < VECTORS; i++) {
@@ -176,9 +176,9 @@ KERNEL void rows_block(const struct gbdt_model *model, const struct gbdt_complet
 
 #ifdef KERNEL_TOPS
 /* Which of 64 trees go right at their node of this number. */
-KERNEL struct choice trees_right(const struct tables *tables, const uint8_t *top, uint32_t node)
+KERNEL struct choice trees_right(const struct tables *tables, const uint8_t *top, size_t node)
 {
-    const uint8_t *columns = top + (size_t)(node - 1) * 2 * GBDT_GROUP;
+    const uint8_t *columns = top + (node - 1) * 2 * GBDT_GROUP;
     struct choice right;
     for (uint32_t i = 0; i < VECTORS; i++) {
         const vec code = v_look(tables, v_load(columns + i * sizeof(vec)));
@@ -191,15 +191,15 @@ KERNEL struct choice trees_right(const struct tables *tables, const uint8_t *top
 KERNEL void trees_top(const struct gbdt_group *group, const struct tables *tables, uint8_t *tail)
 {
     struct lanes slots[1 << (GBDT_MAX_LEVELS - 1)];
-    const uint32_t lowest = 1u << (group->levels - 2);
+    const size_t lowest = (size_t)1 << (group->levels - 2);
     const uint8_t *top = group->top;
-    for (uint32_t i = lowest; i < 2 * lowest; i++) {
+    for (size_t i = lowest; i < 2 * lowest; i++) {
         const int first = (int)(4 * (i - lowest));
         slots[i] =
             pick(trees_right(tables, top, i), next(trees_right(tables, top, 2 * i), splat(first)),
                  next(trees_right(tables, top, 2 * i + 1), splat(first + 2)));
     }
-    for (uint32_t i = lowest; i-- > 1;) {
+    for (size_t i = lowest; i-- > 1;) {
         slots[i] = pick(trees_right(tables, top, i), slots[2 * i], slots[2 * i + 1]);
     }
     for (uint32_t i = 0; i < VECTORS; i++) {
