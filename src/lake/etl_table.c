@@ -101,7 +101,8 @@ static bool is_unchanged(const struct making *making)
 static bool is_forced(const struct making *making)
 {
     const struct etl_options *options = making->state->options;
-    return options->full || (options->rescore && making->table->kind == LAKE_SCORE);
+    return options->full || (options->rescore && making->table->kind == LAKE_SCORE &&
+                             score_step_asks_a_model(making->table));
 }
 
 /* ---- writing ---- */

@@ -177,7 +177,23 @@ static void run_score(const void *user, size_t rows, const double *const *argume
     free(inputs);
 }
 
-/* ---- the split ---- */
+/* ---- texts ---- */
+
+static void run_names(struct str in, struct buf *out)
+{
+    int64_t bits = 0;
+    const char *before = "";
+    if (!str_to_int64(in, &bits)) {
+        return;
+    }
+    for (size_t i = 0; i < TRUST_FEATURES; i++) {
+        if (bits >> i & 1) {
+            buf_puts(out, before);
+            buf_puts(out, trust_feature_names[i]);
+            before = ",";
+        }
+    }
+}
 
 static void run_split(struct str in, struct buf *out)
 {
@@ -216,6 +232,9 @@ enum kol_status score_functions_add(struct engine *engine, const struct score_mo
     if (status == KOL_OK) {
         status = engine_add_number_function(engine, "kol_score", SCORE_ARGUMENTS, score_members,
                                             ARRAY_LEN(score_members), run_score, models, err);
+    }
+    if (status == KOL_OK) {
+        status = engine_add_text_function(engine, "kol_trust_names", run_names, err);
     }
     return status == KOL_OK ? engine_add_text_function(engine, "kol_split", run_split, err)
                             : status;

@@ -7,6 +7,8 @@
  *                                    STRUCT(trust_score, trust_label, risk_level, confidence,
  *                                    in_domain, outside, success_label, trending_score,
  *                                    trending_label, composite_score, parts)
+ *   kol_trust_names(text)            names of the trust features whose bits a number in decimal has,
+ *                                    between commas
  *   kol_split(text)                  train, validation or test: 70, 15, 15 in a hundred
  * Inputs are in the order of struct trust_inputs and struct success_inputs.
  */

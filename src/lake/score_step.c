@@ -124,60 +124,66 @@ static void put_product_success(struct str inputs, const struct score_models *mo
     put_source(out, inputs, "kol_product_success", SUCCESS_ARGUMENTS);
 }
 
-/* The names whose bit is set in `mask`, as a list. */
-static void put_names(struct buf *out, const char *mask, const char *const *names, size_t count)
+/* The list of each set of parts as a constant: a list that is built row by row is dear. */
+static void put_parts(struct buf *out)
 {
-    buf_puts(out, "list_where([");
-    for (size_t i = 0; i < count; i++) {
-        buf_printf(out, "%s'%s'", i ? ", " : "", names[i]);
+    buf_puts(out, "CASE s.parts");
+    for (uint32_t set = 0; set < 1u << COMPOSITE_PARTS; set++) {
+        const char *before = "";
+        buf_printf(out, " WHEN %u THEN CAST([", set);
+        for (int i = 0; i < COMPOSITE_PARTS; i++) {
+            if (set >> i & 1) {
+                buf_printf(out, "%s'%s'", before, composite_part_name((enum composite_part)i));
+                before = ", ";
+            }
+        }
+        buf_puts(out, "] AS VARCHAR[])");
     }
-    buf_puts(out, "], [");
-    for (size_t i = 0; i < count; i++) {
-        buf_printf(out, "%s(%s & %lld) <> 0", i ? ", " : "", mask, 1LL << i);
-    }
-    buf_puts(out, "])");
+    buf_puts(out, " END");
 }
 
 /* The columns of gold.kol_scores without the last one, computed_at. */
 static void put_score_columns(struct buf *out, const struct score_models *models)
 {
-    const char *parts[COMPOSITE_PARTS];
-    for (size_t i = 0; i < COMPOSITE_PARTS; i++) {
-        parts[i] = composite_part_name((enum composite_part)i);
-    }
-    buf_puts(out, "platform, kol_id, s.trust_score, s.trust_label, s.risk_level, "
-                  "CASE WHEN s.trust_score IS NOT NULL THEN s.confidence END AS confidence, "
-                  "CASE WHEN s.trust_score IS NOT NULL THEN s.in_domain END AS in_domain, "
-                  "CASE WHEN s.trust_score IS NULL THEN NULL WHEN s.outside = 0 THEN "
-                  "CAST([] AS VARCHAR[]) ELSE ");
-    put_names(out, "s.outside", trust_feature_names, TRUST_FEATURES);
-    buf_puts(out, " END AS out_of_domain, CASE WHEN s.trust_score IS NOT NULL THEN ");
+    buf_puts(out,
+             "platform, kol_id, s.trust_score, s.trust_label, s.risk_level, s.confidence, "
+             "s.in_domain, CASE WHEN s.trust_score IS NULL THEN NULL WHEN s.outside = 0 THEN "
+             "CAST([] AS VARCHAR[]) ELSE string_split(kol_trust_names(CAST(s.outside AS "
+             "VARCHAR)), ',') END AS out_of_domain, CASE WHEN s.trust_score IS NOT NULL THEN ");
     put_version(out, &models->by_kind[SCORE_TRUST]);
     buf_puts(out, " END AS trust_model_version, success_score, s.success_label, "
                   "success_method, success_model_version, s.trending_score, s.trending_label, "
                   "CASE WHEN s.trending_score IS NOT NULL THEN trending_as_of END AS "
                   "trending_as_of, s.composite_score, ");
-    put_names(out, "s.parts", parts, COMPOSITE_PARTS);
+    put_parts(out);
     buf_puts(out, " AS composite_parts, event_time");
 }
 
-/* A row that says what it said before keeps its time: who runs this again changes nothing. Rows are
- * compared by a hash, so that the former ones are narrow where they wait for the others. */
+/* What a row says: a hash of all that the other columns follow from, so that the former rows are
+ * narrow where they wait for the others. */
+static void put_said(struct buf *out, const char *relation)
+{
+    static const char *const columns[] = {
+        "trust_score",    "out_of_domain",  "trust_model_version",
+        "success_score",  "success_method", "success_model_version",
+        "trending_score", "trending_as_of", "composite_score"};
+    buf_puts(out, "hash(");
+    for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
+        buf_printf(out, "%s%s.%s", i ? ", " : "", relation, columns[i]);
+    }
+    buf_putc(out, ')');
+}
+
+/* A row that says what it said before keeps its time: who runs this again changes nothing. */
 static void put_kol_scores(struct str inputs, const struct score_models *models,
                            const char *previous, int64_t now_us, struct buf *out)
 {
-    static const char hashed[] =
-        "hash(%s.trust_score, %s.trust_label, %s.risk_level, %s.confidence, %s.in_domain, "
-        "%s.out_of_domain, %s.trust_model_version, %s.success_score, %s.success_label, "
-        "%s.success_method, %s.success_model_version, %s.trending_score, %s.trending_label, "
-        "%s.trending_as_of, %s.composite_score, %s.composite_parts)";
     struct buf now = {0};
     clock_format(&now, now_us);
     buf_puts(out, "SELECT n.*, ");
     if (previous) {
-        buf_printf(out, "CASE WHEN p.said = ");
-        buf_printf(out, hashed, "n", "n", "n", "n", "n", "n", "n", "n", "n", "n", "n", "n", "n",
-                   "n", "n", "n");
+        buf_puts(out, "CASE WHEN p.said = ");
+        put_said(out, "n");
         buf_puts(out, " THEN p.computed_at ELSE ");
     }
     buf_printf(out, "TIMESTAMPTZ '%s'%s AS computed_at FROM (SELECT ", now.ptr,
@@ -188,8 +194,7 @@ static void put_kol_scores(struct str inputs, const struct score_models *models,
     buf_puts(out, ") AS n");
     if (previous) {
         buf_puts(out, " LEFT JOIN (SELECT platform, kol_id, computed_at, ");
-        buf_printf(out, hashed, "q", "q", "q", "q", "q", "q", "q", "q", "q", "q", "q", "q", "q",
-                   "q", "q", "q");
+        put_said(out, "q");
         buf_printf(out,
                    " AS said FROM %s AS q) AS p ON p.kol_id = n.kol_id AND p.platform = n.platform",
                    previous);
@@ -225,6 +230,11 @@ void score_step_select(const struct lake_table *table, struct str inputs,
                        struct buf *out)
 {
     maker_of(table)->put(inputs, models, previous, now_us, out);
+}
+
+bool score_step_asks_a_model(const struct lake_table *table)
+{
+    return maker_of(table)->models != 0;
 }
 
 void score_step_describe(const struct lake_table *table, const struct score_models *models,

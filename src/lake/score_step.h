@@ -8,6 +8,8 @@
 #ifndef LAKE_SCORE_STEP_H
 #define LAKE_SCORE_STEP_H
 
+#include <stdbool.h>
+
 #include "base/str.h"
 #include "lake/tables.h"
 #include "score/score.h"
@@ -18,6 +20,9 @@
 void score_step_select(const struct lake_table *table, struct str inputs,
                        const struct score_models *models, const char *previous, int64_t now_us,
                        struct buf *out);
+
+/* False for features and training sets, which are the same whatever model serves. */
+bool score_step_asks_a_model(const struct lake_table *table);
 
 /* Appends what the rows depend on beside their inputs: revision of the formulas, model versions. */
 void score_step_describe(const struct lake_table *table, const struct score_models *models,

@@ -1,0 +1,149 @@
+#!/usr/bin/env python3
+"""bench_score: `kol score` of a million KOLs beside DuckDB copying the same columns without a score.
+
+    bench_score.py [--kols N] [--rounds N] [--folder DIR]
+
+Puts a profile event for each made-up KOL into bronze.profiles (with DuckDB and PyIceberg, which is
+quicker than a log), promotes the reference model of 494 trees ($KOL_SHARED_DATA/../models) or, without
+it, one of 500 trees trained on the spot, makes the tables once, and takes turns, best of several:
+
+  kol      `kol score`, the whole command: reads silver, computes features and scores, compares each row
+           with the one before, sorts, writes gold.kol_scores with its statistics, commits it and the ledger
+  DuckDB   COPY of the columns of gold.kol_scores to one Parquet file (zstd), 2 threads: sorted as the
+           table is, and as they come
+
+Fails where kol takes more than twice the time of the sorted copy, which is the same file, or holds 1 GiB.
+The ratio to the copy without an order is printed beside it.
+"""
+
+import argparse
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import duckdb
+from bench_import import ROOT
+from bench_scale import kol
+
+sys.path.insert(0, str(ROOT / "tests/system"))
+
+MOST_OF_DUCKDB = 2.0
+MAX_MEMORY = 1 << 30
+
+EVENTS = """
+SELECT 'bench-' || i AS event_id, TIMESTAMPTZ '2025-06-20 00:00:00Z' + to_seconds(i % 86400) AS event_time,
+    TIMESTAMPTZ '2025-06-21 00:00:00Z' AS ingest_time, 'kol.profiles.raw' AS log_topic,
+    0 AS log_partition, i AS log_offset, 'profile' AS event_type,
+    CASE WHEN i % 3 = 0 THEN 'tiktok' ELSE 'twitter' END AS platform, 'kol_' || hash(i) AS username,
+    CAST(exp(hash(i * 7) % 1400 / 100.0) AS BIGINT) AS followers_count,
+    CAST(exp(hash(i * 11) % 900 / 100.0) AS BIGINT) AS following_count,
+    hash(i * 13) % 20000 AS post_count, hash(i * 17) % 50000 AS favorites_count,
+    CASE WHEN i % 3 > 0 THEN hash(i * 19) % 4000 END AS account_age_days,
+    hash(i * 23) % 160 AS bio_length, hash(i * 29) % 5 > 0 AS has_bio, hash(i * 31) % 3 = 0 AS has_url,
+    hash(i * 37) % 9 > 0 AS has_profile_image, hash(i * 41) % 30 = 0 AS verified,
+    hash(i * 43) % 2 = 0 AS default_profile, hash(i * 47) % 20 = 0 AS default_profile_image
+FROM range({begin}, {end}) AS t (i)
+"""
+
+
+def fill(data, kols):
+    """bronze.profiles with an event a KOL, and all that gold.kol_scores is made from."""
+    from engines import catalog_of
+
+    kol("etl", "gold.kol_scores", "--data", data)  # makes the lake
+    with catalog_of(data) as catalog, duckdb.connect() as db:
+        table = catalog.load_table("bronze.profiles")
+        schema = table.schema().as_arrow()
+        for begin in range(0, kols, 250_000):
+            made = db.execute(EVENTS.format(begin=begin, end=min(kols, begin + 250_000))).to_arrow_table()
+            columns = [
+                made[field.name].cast(field.type)
+                if field.name in made.column_names
+                else duckdb_nulls(field, made.num_rows)
+                for field in schema
+            ]
+            table.append(type(made).from_arrays(columns, schema=schema))
+
+
+def duckdb_nulls(field, rows):
+    import pyarrow as pa
+
+    return pa.nulls(rows, field.type)
+
+
+def promote(data, folder):
+    """The model that scores."""
+    model = Path(os.environ.get("KOL_SHARED_DATA", ROOT.parent / "shared/data")).parent / "models"
+    path = model / "trust_lgbm_494_trees.txt"
+    if not path.is_file():
+        from model_cases import feature_names, train, trust_rows
+
+        path = folder / "model.txt"
+        rows, labels, _ = trust_rows(20_000)
+        train(path, rows, labels, feature_names("trust"), trees=500, num_leaves=124)
+    kol("models", "import", "trust", path, "--data", data)
+    kol("models", "promote", "trust", "1", "--force", "--data", data)
+    return path.name
+
+
+def copy(files, out, order=""):
+    """Seconds of the peer."""
+    begun = time.monotonic()
+    with duckdb.connect(config={"threads": 2}) as db:
+        rows = f"SELECT * FROM read_parquet({files!r}) {order}"
+        db.execute(f"COPY ({rows}) TO '{out}' (FORMAT parquet, COMPRESSION zstd)")
+    return time.monotonic() - begun
+
+
+def score_files(data):
+    from engines import catalog_of
+
+    with catalog_of(data) as catalog:
+        scan = catalog.load_table("gold.kol_scores").scan()
+        return [task.file.file_path.removeprefix("file://") for task in scan.plan_files()]
+
+
+def compare(folder, options):
+    data = folder / "data"
+    fill(data, options.kols)
+    model = promote(data, folder)
+    first, peak = kol("etl", "gold.kol_scores", "--data", data)
+    print(f"{options.kols} KOLs, {model}; bronze to gold.kol_scores at first {first:.1f} s, {peak >> 20} MiB")
+    return measure(data, folder / "copy.parquet", options)
+
+
+def measure(data, out, options):
+    own, in_order, as_is, peaks = [], [], [], []
+    for _ in range(options.rounds):
+        in_order.append(copy(score_files(data), out, "ORDER BY platform, kol_id"))
+        as_is.append(copy(score_files(data), out))
+        taken, peak = kol("score", "--data", data)
+        own.append(taken)
+        peaks.append(peak)
+    ratio = min(own) / min(in_order)
+    print(f"{'':28}{'seconds':>9}{'peak MiB':>10}")
+    print(f"{'kol score':28}{min(own):9.2f}{max(peaks) >> 20:10}")
+    print(f"{'DuckDB, sorted copy':28}{min(in_order):9.2f}")
+    print(f"{'DuckDB, copy as it comes':28}{min(as_is):9.2f}")
+    print(f"ratio {ratio:.2f} (limit {MOST_OF_DUCKDB}), {min(own) / min(as_is):.2f} to the copy as it comes; ", end="")
+    print(f"{min(own) / options.kols * 1e6:.2f} us a KOL, memory limit {MAX_MEMORY >> 20} MiB")
+    return ratio <= MOST_OF_DUCKDB and max(peaks) <= MAX_MEMORY
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--kols", type=int, default=1_000_000)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--folder", help="where to work (default: build/)")
+    options = parser.parse_args()
+    parent = Path(options.folder or ROOT / "build")
+    os.makedirs(parent, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix="bench-score-") as folder:
+        good = compare(Path(folder), options)
+    sys.exit(0 if good else 1)
+
+
+if __name__ == "__main__":
+    main()
