@@ -121,9 +121,10 @@ struct online_layout;
 /*
  * The columns of a kind in this copy. ONLINE_KOL: platform, kol_id, all of silver.kol_profiles,
  * tier and the other columns of the KOL's current row in gold.dim_kol, of
- * silver.kol_engagement_metrics and of gold.kol_scores. ONLINE_CONTENT: all of silver.kol_content
- * and the content's place in gold.content_trending of the platform's newest hour. A column that a
- * table gains in the lake is here with the next build; resolve names once for each opened copy.
+ * silver.kol_engagement_metrics, gold.kol_scores and gold.kol_standing. ONLINE_CONTENT: all of
+ * silver.kol_content and the content's place in gold.content_trending of the platform's newest
+ * hour. A column that a table gains in the lake is here with the next build; resolve names once for
+ * each opened copy.
  */
 const struct online_column *online_columns(const struct online_copy *copy, enum online_kind kind,
                                            size_t *count);

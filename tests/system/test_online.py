@@ -91,6 +91,8 @@ def assert_equal_to_lake(kol, got, key, tables):
 def column_in_table(table, column):
     """How a record's column is called in that table; one that is not there for what is not."""
     first = table in ("silver.kol_profiles", "silver.kol_content")
+    if table == "gold.kol_scores":
+        return column  # its trending_as_of is its own
     if column in RENAMED:
         return None if first else RENAMED[column]
     if column in RENAMED.values() and not first:
@@ -117,9 +119,11 @@ def test_every_record_equals_the_lake_column_by_column(lake):
             "verified, category FROM gold.dim_kol WHERE is_current",
             "silver.kol_engagement_metrics": "SELECT * FROM silver.kol_engagement_metrics",
             "gold.kol_scores": "SELECT * FROM gold.kol_scores",
+            "gold.kol_standing": "SELECT * FROM gold.kol_standing",
         },
     )
     assert {"tier", "followers_count", "avg_views", "bio", "engagement_updated_at"} <= seen
+    assert {"trending_score", "sample_size", "state"} <= seen
     columns = set(got[0])
     declared = {row["column_name"] for row in describe(lake, "silver.kol_profiles")}
     assert declared <= columns, "every column of the table is in the record"
