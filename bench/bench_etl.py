@@ -12,6 +12,9 @@ turns, best of several:
   PySpark  local[2], each SELECT written as Parquet, over the same bronze files. Its SQL differs: see
            SPARK_WORDS. A SELECT that it cannot run is left out on all sides, and said.
 
+Of a table whose features or scores C adds, the SELECT gives the inputs: the other sides write those, with
+typed nulls for what kol computes on top of them. bench_score.py measures that part.
+
 Fails where kol takes more than 1.2 times DuckDB, or less than 20 times faster than PySpark with its
 start (skipped where PySpark cannot be had).
 """
@@ -72,6 +75,13 @@ for name, files in job["inputs"].items():
     db.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet({files!r})")
 for name, sql in job["selects"]:
     file = f"{job['out']}/{name}.parquet"
+    if name in job["scored"]:
+        given = [column[0] for column in db.execute(f"SELECT * FROM ({sql}) LIMIT 0").description]
+        columns = [
+            f"CAST({column if column in given else 'NULL'} AS {kind}) AS {column}"
+            for column, kind, _ in job["scored"][name]
+        ]
+        sql = f"SELECT {', '.join(columns)} FROM ({sql})"
     db.execute(f"COPY ({sql}) TO '{file}' (FORMAT parquet, COMPRESSION zstd)")
     db.execute(f"CREATE VIEW {name} AS SELECT * FROM read_parquet('{file}')")
 print(json.dumps({"seconds": time.monotonic() - begun, "cpu": time.process_time() - cpu}))
@@ -94,6 +104,13 @@ for name, files in job["inputs"].items():
 for name, sql in job["selects"]:
     folder = f"{job['out']}/{name}"
     try:
+        if name in job["scored"]:
+            given = spark.sql(sql).columns
+            columns = [
+                f"CAST({column if column in given else 'NULL'} AS {kind}) AS {column}"
+                for column, _, kind in job["scored"][name]
+            ]
+            sql = f"SELECT {', '.join(columns)} FROM ({sql})"
         spark.sql(sql).write.mode("overwrite").parquet(folder)
         spark.read.parquet(folder).createOrReplaceTempView(name.replace(".", "_"))
     except Exception as error:
@@ -138,7 +155,7 @@ def prepare(data, world):
 
 
 def input_files(data, folder, made):
-    """table -> its Parquet files, for all but those in `made`: bronze, and what the score step writes.
+    """table -> its Parquet files, for all but those in `made`: bronze.
     A file without rows stands for a table that has none."""
     import pyarrow.parquet as pq
 
@@ -209,12 +226,33 @@ class Spark:
         return taken, json.loads(lines[0][7:])
 
 
-def write_job(path, folder, inputs, selects):
-    folder.mkdir(exist_ok=True)
-    prelude = (ROOT / "sql/prelude.sql").read_text()
-    path.write_text(
-        json.dumps({"inputs": inputs, "selects": selects, "out": str(folder), "prelude": prelude})
+def scored_tables(data):
+    """table -> [(column, type in DuckDB, type in Spark)] of the tables that the score step adds to."""
+    from engines import catalog_of
+
+    words = {
+        "long": ("BIGINT", "BIGINT"), "int": ("INTEGER", "INT"), "double": ("DOUBLE", "DOUBLE"),
+        "boolean": ("BOOLEAN", "BOOLEAN"), "string": ("VARCHAR", "STRING"),
+        "timestamptz": ("TIMESTAMPTZ", "TIMESTAMP"), "list<string>": ("VARCHAR[]", "ARRAY<STRING>"),
+    }  # fmt: skip
+    names = re.findall(
+        r"^TABLE\((\w+), (\w+), SCORE\b", (ROOT / "src/lake/tables.def").read_text(), re.M
     )
+    with catalog_of(data) as catalog:
+        return {
+            f"{space}.{name}": [
+                (field.name, *words[str(field.field_type)])
+                for field in catalog.load_table((space, name)).schema().fields
+            ]
+            for space, name in names
+        }
+
+
+def write_job(path, folder, inputs, selects, scored):
+    folder.mkdir(exist_ok=True)
+    job = {"inputs": inputs, "selects": selects, "scored": scored, "out": str(folder)}
+    job["prelude"] = (ROOT / "sql/prelude.sql").read_text()
+    path.write_text(json.dumps(job))
     return path
 
 
@@ -222,7 +260,7 @@ def compare(folder, options):
     data = folder / "data"
     prepare(data, options.world)
     selects, needs = in_order()
-    inputs = input_files(data, folder, needs)
+    inputs, scored = input_files(data, folder, needs), scored_tables(data)
     spark, left_out = Spark(folder), set()
     spark_times = []
     if spark.missing:
@@ -230,7 +268,8 @@ def compare(folder, options):
         options.spark_rounds = 0
     for turn in range(options.spark_rounds):
         job = [(name, to_spark(sql)) for name, sql in selects if name not in left_out]
-        taken, answer = spark.run(write_job(folder / "spark.json", folder / "spark", inputs, job))
+        job = write_job(folder / "spark.json", folder / "spark", inputs, job, scored)
+        taken, answer = spark.run(job)
         broken = {name: why for name, why in answer["broken"]}
         if turn == 0 and broken:
             _, left_out = without(selects, needs, broken)
@@ -239,7 +278,7 @@ def compare(folder, options):
         spark_times.append((taken, taken - answer["seconds"], answer["seconds"]))
     kept = [select for select in selects if select[0] not in left_out]
     (folder / "bare.py").write_text(DUCKDB)
-    job = write_job(folder / "duckdb.json", folder / "duckdb", inputs, kept)
+    job = write_job(folder / "duckdb.json", folder / "duckdb", inputs, kept, scored)
     own, peer = [], []
     names = [name for name, _ in kept] if left_out else []
     for _ in range(options.rounds):
