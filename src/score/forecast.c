@@ -22,6 +22,7 @@
 #define PHI_MAX 0.98
 #define START_DAYS 10 /* of the line that the start is read from */
 #define STEPS 40      /* of the walk */
+#define FITTED 3      /* level, trend, damping */
 #define LOOKS_MIN 5   /* forecasts of a length that its interval is widened by */
 
 /* Two-sided quantiles of the normal distribution. */
@@ -161,8 +162,9 @@ static double not_negative(double count)
  * + phi^j), so its variance is sigma^2 (1 + sum of c(j)^2), if the errors of days are independent.
  * Those of real accounts are not: growth comes in spells. So the fitted model forecasts from every
  * day of the series too, and where its errors h days ahead were larger than the formula says, the
- * interval is that much wider, for h and all behind it. The trend is itself estimated, from n days:
- * that adds h / n to the variance, as for a random walk with drift.
+ * interval is that much wider, for h and all behind it. That look back is too kind, because level,
+ * trend and damping were fitted to the same n days: each adds h / n to the variance, as the drift
+ * of a random walk does that is estimated from its own steps.
  */
 struct spread {
     double deviation[FORECAST_MAX_HORIZON]; /* of day h = 1, 2, ... */
@@ -216,7 +218,8 @@ static void widen(const struct series *series, const struct fit *fit, size_t hor
             const double seen = sqrt(squares[h] / (double)counts[h]) / spread->deviation[h];
             factor = seen > factor ? seen : factor;
         }
-        spread->deviation[h] *= factor * sqrt(1 + (double)(h + 1) / (double)series->observed);
+        spread->deviation[h] *=
+            factor * sqrt(1 + FITTED * (double)(h + 1) / (double)series->observed);
     }
 }
 

@@ -104,7 +104,7 @@ def test_rolling_origins_on_real_histories(forecasts, histories):
     answers = forecasts([(HORIZON, past) for past, _ in cases])
     for horizon, against_naive in ((7, 1.02), (30, 1.0)):
         ours, last, line = Pooled(), Pooled(), Pooled()
-        within = total = 0
+        within = total = within_last = 0
         for (past, future), answer in zip(cases, answers):
             ours.add(past, [point[0] for point in answer], future[:horizon], horizon)
             last.add(past, naive(past, horizon), future[:horizon], horizon)
@@ -112,14 +112,17 @@ def test_rolling_origins_on_real_histories(forecasts, histories):
             for point, value in zip(answer[:horizon], future):
                 within += point[3] <= value <= point[4]
                 total += 1
+            low95, high95 = answer[horizon - 1][3:]
+            within_last += low95 <= future[horizon - 1] <= high95
         said = (
             f"{horizon} days, {len(histories)} accounts, {len(cases)} origins: damped {ours.value:.3f}, "
-            f"naive {last.value:.3f}, drift {line.value:.3f}, 95 % covers {within / total:.3f}"
+            f"naive {last.value:.3f}, drift {line.value:.3f}, 95 % covers {within / total:.3f}, at the end {within_last / len(cases):.3f}"
         )
         print(said)
         assert ours.value <= against_naive * last.value, said
         assert ours.value < line.value, said
         assert 0.85 <= within / total <= 0.99, said
+        assert 0.85 <= within_last / len(cases) <= 0.99, said
 
 
 def shown(kol, *args):

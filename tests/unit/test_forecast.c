@@ -195,6 +195,35 @@ static void test_more_noise_is_less_sure(void **state)
     }
 }
 
+/* Of the last day, if the errors of days were independent and nothing were estimated. */
+static double deviation_by_formula(void)
+{
+    double variance = 1, damped = 0;
+    for (size_t h = 1; h < out.horizon; h++) {
+        damped += pow(out.phi, (double)h);
+        variance += pow(out.alpha + out.beta * damped, 2);
+    }
+    return out.sigma * sqrt(variance);
+}
+
+static void test_growth_in_spells_is_less_sure_than_the_formula_says(void **state)
+{
+    (void)state;
+    double at = 1000;
+    for (size_t day = 0; day < 180; day++) { /* a month up, a month down */
+        series[day] = at += day / 30 % 2 ? -60 : 100;
+    }
+    fit(180, 30);
+    check_shape();
+    const double estimated = sqrt(1 + 3 * 30.0 / 180);
+    const double width = (out.points[29].high95 - out.points[29].value) / 1.959963984540054;
+    assert_true(width > 1.1 * estimated * deviation_by_formula());
+    make_walk(180, 3); /* and where days are independent, not much */
+    fit(180, 30);
+    const double other = (out.points[29].high95 - out.points[29].value) / 1.959963984540054;
+    assert_true(other >= (1 - 1e-9) * estimated * deviation_by_formula());
+}
+
 static void test_what_is_refused(void **state)
 {
     (void)state;
@@ -248,6 +277,7 @@ int main(void)
         cmocka_unit_test(test_a_fall_ends_at_zero),
         cmocka_unit_test(test_huge_counts_stay_finite),
         cmocka_unit_test(test_more_noise_is_less_sure),
+        cmocka_unit_test(test_growth_in_spells_is_less_sure_than_the_formula_says),
         cmocka_unit_test(test_what_is_refused),
         cmocka_unit_test(test_only_the_newest_days_count),
     };
