@@ -7,6 +7,7 @@
 #include "cmd/command.h"
 #include "domain/event.h"
 #include "lake/ingest.h"
+#include "lake/maintain.h"
 
 static enum kol_status print_reports(const struct invocation *call,
                                      const struct ingest_report *reports, size_t count,
@@ -55,6 +56,37 @@ static void say_reports(const struct ingest_report *reports, size_t count, int64
     }
 }
 
+/* A commit holds what fits into memory, so a large import leaves several files in a partition.
+ * Where they fill one of the usual size, they become it; smaller ones wait for `kol maintain`. */
+static enum kol_status merge_files(const struct invocation *call, struct lake *lake,
+                                   const struct ingest_report *reports, size_t count,
+                                   struct kol_error *err)
+{
+    const char *names[TOPIC_COUNT];
+    struct buf texts[TOPIC_COUNT] = {0};
+    size_t wanted = 0;
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < count; i++) {
+        if (reports[i].commits > 1) {
+            buf_printf(&texts[wanted], "bronze.%s", reports[i].table);
+            names[wanted] = texts[wanted].ptr;
+            wanted++;
+        }
+    }
+    if (wanted) {
+        const struct maintain_options options = {.lake = lake,
+                                                 .tables = names,
+                                                 .table_count = wanted,
+                                                 .full_only = true,
+                                                 .target_bytes = flag_int(call, "target-bytes")};
+        status = maintain_run(&options, err);
+    }
+    for (size_t i = 0; i < wanted; i++) {
+        buf_free(&texts[i]);
+    }
+    return status;
+}
+
 static enum kol_status run_ingest(const struct invocation *call, struct lake *lake, struct bus *bus,
                                   struct kol_error *err)
 {
@@ -71,6 +103,9 @@ static enum kol_status run_ingest(const struct invocation *call, struct lake *la
     const int64_t started_ns = clock_mono_ns();
     size_t count;
     enum kol_status status = ingest_run(&options, &reports, &count, err);
+    if (status == KOL_OK && !options.follow) {
+        status = merge_files(call, lake, reports, count, err);
+    }
     /* What was committed before a failure or a stop is said, too. */
     enum kol_status printed = print_reports(call, reports, count, &shown);
     say_reports(reports, count, clock_mono_ns() - started_ns);

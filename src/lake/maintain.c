@@ -72,6 +72,7 @@ static enum kol_status carry_summary(const struct ice_metadata *current, struct 
 struct group {
     struct ice_data_file *files;
     size_t count;
+    int64_t bytes;
 };
 
 static bool same_partition(const struct ice_data_file *a, const struct ice_data_file *b,
@@ -102,14 +103,15 @@ static void gather(const struct upkeep *upkeep, const struct lake_pin *pin, size
 {
     const struct ice_schema *schema = ice_current_schema(pin->metadata);
     const struct ice_partition_spec *spec = ice_default_spec(pin->metadata);
-    int64_t bytes = 0, target = upkeep->options->target_bytes;
+    const int64_t target = upkeep->options->target_bytes;
     group->count = 0;
-    for (size_t i = first; i < pin->files.count && bytes < target; i++) {
+    group->bytes = 0;
+    for (size_t i = first; i < pin->files.count && group->bytes < target; i++) {
         const struct ice_data_file *file = &pin->files.files[i];
         if (!taken[i] && file->bytes < target / 2 && file->spec_id == spec->spec_id &&
             same_partition(&pin->files.files[first], file, schema, spec)) {
             taken[i] = true;
-            bytes += file->bytes;
+            group->bytes += file->bytes;
             group->files[group->count++] = *file;
         }
     }
@@ -239,6 +241,7 @@ static enum kol_status compact_groups(struct upkeep *upkeep, const struct lake_t
                                       const struct lake_pin *pin, struct kol_error *err)
 {
     enum kol_status status = KOL_OK;
+    const struct maintain_options *options = upkeep->options;
     struct group group = {.files = mem_alloc((pin->files.count + 1) * sizeof *group.files)};
     bool *taken = mem_zalloc(pin->files.count + 1, sizeof *taken);
     for (size_t i = 0; i < pin->files.count && status == KOL_OK; i++) {
@@ -246,10 +249,10 @@ static enum kol_status compact_groups(struct upkeep *upkeep, const struct lake_t
             continue;
         }
         gather(upkeep, pin, i, taken, &group);
-        if (group.count < 2) {
+        if (group.count < 2 || (options->full_only && group.bytes < options->target_bytes)) {
             continue;
         }
-        if (upkeep->options->dry_run) {
+        if (options->dry_run) {
             upkeep->report.compacted += (int64_t)group.count;
         } else {
             status = compact_group(upkeep, table, pin, &group, err);
@@ -381,7 +384,8 @@ static enum kol_status maintain_table(struct upkeep *upkeep, struct ice_ident id
     const struct target target = {ident, lake_table_find(ident.name_space, ident.name)};
     enum kol_status status = KOL_OK;
     upkeep->report = (struct maintain_report){.name_space = ident.name_space, .name = ident.name};
-    for (size_t i = 0; i < ARRAY_LEN(steps) && status == KOL_OK; i++) {
+    const size_t count = options->full_only ? 1 : ARRAY_LEN(steps);
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
         status = try_step(upkeep, steps[i], &target, err);
     }
     if (status == KOL_INTERRUPTED) {
@@ -480,18 +484,18 @@ enum kol_status maintain_run(const struct maintain_options *options, struct kol_
 {
     struct upkeep upkeep = {.options = options};
     struct catalog *catalog = options->lake->catalog;
-    enum kol_status status = check_age(options, err);
+    enum kol_status status = options->full_only ? KOL_OK : check_age(options, err);
     if (status == KOL_OK) {
         status = check_names(options, err);
     }
-    if (status == KOL_OK) {
+    if (status == KOL_OK && !options->full_only) {
         status = etl_last_run(options->lake, &upkeep.last_run, err);
         status = status == KOL_NOT_FOUND ? KOL_OK : status;
     }
     if (status == KOL_OK) {
         status = catalog->ops->list(catalog, NULL, visit_namespace, &upkeep, err);
     }
-    if (status == KOL_OK) {
+    if (status == KOL_OK && !options->full_only) {
         status = clean_staging(options, err);
     }
     if (status == KOL_OK && upkeep.failures) {

@@ -28,6 +28,7 @@ struct maintain_options {
     const char *const *tables; /* "bronze.profiles"; none: all, foreign ones too */
     size_t table_count;
     bool dry_run;
+    bool full_only;        /* merge small files where they fill a whole one, and nothing else */
     int64_t target_bytes;  /* of a data file; those under half of it are small */
     int64_t expire_age_us; /* snapshots older than this go, but for ... */
     int keep;              /* ... so many newest and those of the last complete run */

@@ -296,6 +296,23 @@ def test_small_commits_add_up(kol):
     assert_no_stray_files(kol)
 
 
+def test_files_that_fill_a_whole_one_become_it(kol):
+    """A commit holds what fits into memory; what a day has too little of waits for the upkeep."""
+    draw = random.Random(4)
+    bios = [profile(number, bio=draw.randbytes(100).hex()) for number in range(12000)]
+    few = [profile(number, day=3) for number in range(12000, 12050)]
+    for first in range(0, 12000, 3000):
+        produce(kol, bios[first : first + 3000])
+    produce(kol, few)
+    report = ingest(kol, "--commit-bytes", "256KiB", "--target-bytes", "1MiB")["bronze.profiles"]
+    assert report["commits"] > 10
+    assert assert_each_once(kol) == 12050
+    sizes = table(kol).inspect.files().to_pydict()["file_size_in_bytes"]
+    assert max(sizes) > 900 << 10, sizes
+    assert len(sizes) < report["commits"] / 2, sizes
+    assert events_of(ingest(kol)) == 0
+
+
 def test_follow_commits_what_comes_until_it_is_stopped(kol):
     running = kol.start("ingest", "--follow", "--commit-interval", "100ms")
     for turn in range(3):
