@@ -18,6 +18,7 @@ The ratio to the copy without an order is printed beside it.
 
 import argparse
 import os
+import resource
 import sys
 import tempfile
 import time
@@ -88,13 +89,18 @@ def promote(data, folder):
     return path.name
 
 
+def cpu(who):
+    used = resource.getrusage(who)
+    return used.ru_utime + used.ru_stime
+
+
 def copy(files, out, order=""):
-    """Seconds of the peer."""
-    begun = time.monotonic()
+    """(seconds, CPU seconds) of the peer."""
+    begun, before = time.monotonic(), cpu(resource.RUSAGE_SELF)
     with duckdb.connect(config={"threads": 2}) as db:
         rows = f"SELECT * FROM read_parquet({files!r}) {order}"
         db.execute(f"COPY ({rows}) TO '{out}' (FORMAT parquet, COMPRESSION zstd)")
-    return time.monotonic() - begun
+    return time.monotonic() - begun, cpu(resource.RUSAGE_SELF) - before
 
 
 def score_files(data):
@@ -119,16 +125,19 @@ def measure(data, out, options):
     for _ in range(options.rounds):
         in_order.append(copy(score_files(data), out, "ORDER BY platform, kol_id"))
         as_is.append(copy(score_files(data), out))
+        before = cpu(resource.RUSAGE_CHILDREN)
         taken, peak = kol("score", "--data", data)
-        own.append(taken)
+        own.append((taken, cpu(resource.RUSAGE_CHILDREN) - before))
         peaks.append(peak)
-    ratio = min(own) / min(in_order)
-    print(f"{'':28}{'seconds':>9}{'peak MiB':>10}")
-    print(f"{'kol score':28}{min(own):9.2f}{max(peaks) >> 20:10}")
-    print(f"{'DuckDB, sorted copy':28}{min(in_order):9.2f}")
-    print(f"{'DuckDB, copy as it comes':28}{min(as_is):9.2f}")
-    print(f"ratio {ratio:.2f} (limit {MOST_OF_DUCKDB}), {min(own) / min(as_is):.2f} to the copy as it comes; ", end="")
-    print(f"{min(own) / options.kols * 1e6:.2f} us a KOL, memory limit {MAX_MEMORY >> 20} MiB")
+    print(f"{'':28}{'seconds':>9}{'CPU s':>9}{'peak MiB':>10}")
+    for name, times in (
+        ("kol score", own), ("DuckDB, sorted copy", in_order), ("DuckDB, copy as it comes", as_is)
+    ):  # fmt: skip
+        memory = f"{max(peaks) >> 20:10}" if times is own else ""
+        print(f"{name:28}{min(times)[0]:9.2f}{min(spent for _, spent in times):9.2f}{memory}")
+    ratio = min(own)[0] / min(in_order)[0]
+    print(f"ratio {ratio:.2f} (limit {MOST_OF_DUCKDB}), {min(own)[0] / min(as_is)[0]:.2f} to the copy as it comes; ", end="")
+    print(f"{min(own)[0] / options.kols * 1e6:.2f} us a KOL, memory limit {MAX_MEMORY >> 20} MiB")
     return ratio <= MOST_OF_DUCKDB and max(peaks) <= MAX_MEMORY
 
 

@@ -106,6 +106,19 @@ def test_only_what_changed_gets_a_row(lake, models):
     assert {row["kol_id"] for row in shown} == {kol_id}
 
 
+def snapshots(kol):
+    return {row["table"]: row["snapshot"] for row in kol("tables", "--format", "json").json()}
+
+
+def test_scoring_again_makes_scores_and_no_features(lake):
+    before = snapshots(lake)
+    lake("score")
+    after = snapshots(lake)
+    assert {table for table in after if after[table] != before[table]} == {
+        "gold.kol_scores", "gold.product_success"
+    }  # fmt: skip
+
+
 def test_the_time_of_a_row_stays_until_it_says_something_else(lake):
     before = scores(lake)
     moved = next(
