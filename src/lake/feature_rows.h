@@ -1,5 +1,6 @@
 /*
- * feature_rows.h: the rows that a model is trained on, as they are now or as they were known at a time.
+ * feature_rows.h: the rows that a model is trained on, as they are now or as they were known at a
+ * time.
  */
 #ifndef LAKE_FEATURE_ROWS_H
 #define LAKE_FEATURE_ROWS_H
