@@ -1,6 +1,6 @@
 /*
  * models_compare.c: `kol models compare`, and what a promotion asks for: two versions on rows that
- * neither was fitted to.
+ * neither was fitted to, or the plain word that this is not known.
  */
 #include <jansson.h>
 #include <stdlib.h>
@@ -68,61 +68,160 @@ static int64_t age_of(const struct registry_version *version)
     return str_to_int64(str_of(version->version), &number) ? number : 0;
 }
 
+/* What the metadata of a version says of the rows that it was trained from. */
+struct origin {
+    const struct registry_version *version;
+    json_t *metadata;
+    const json_t *source; /* NULL: not known */
+    const json_t *seed;   /* of the split; NULL: not known */
+};
+
+static struct origin origin_of(const struct registry_version *version)
+{
+    struct origin out = {.version = version};
+    out.metadata = json_loadb(version->metadata.ptr, version->metadata.len, 0, NULL);
+    const json_t *source = json_object_get(out.metadata, "source");
+    const json_t *seed = json_object_get(json_object_get(out.metadata, "split"), "seed");
+    out.source = json_object_size(source) ? source : NULL;
+    out.seed = json_is_integer(seed) ? seed : NULL;
+    return out;
+}
+
+/* Bytes make a file the same, whatever it is called; a table is the same at the same snapshot. */
+static bool is_same_source(const json_t *a, const json_t *b)
+{
+    const json_t *sum = json_object_get(a, "xxh128");
+    return sum ? json_equal(sum, json_object_get(b, "xxh128"))
+               : json_equal(json_object_get(a, "table"), json_object_get(b, "table")) &&
+                     json_equal(json_object_get(a, "snapshot_id"),
+                                json_object_get(b, "snapshot_id"));
+}
+
+/* Of the chosen rows, those stay that are in the test part of this seed, too. */
+static enum kol_status keep_test_part(struct held_out *out, const struct origin *origin,
+                                      struct kol_error *err)
+{
+    uint8_t *parts = mem_alloc(out->set.rows + 1);
+    enum kol_status status = train_split(&out->set, json_integer_value(origin->seed), parts, err);
+    for (size_t i = 0; i < out->set.rows && status == KOL_OK; i++) {
+        out->chosen[i] &= parts[i] == PART_TEST;
+    }
+    free(parts);
+    return status;
+}
+
 /* The test part of the rows that a version was trained from, split as it was then. */
 static enum kol_status test_part_of(const struct invocation *call, enum score_kind kind,
-                                    const struct registry_version *version, struct held_out *out,
+                                    const struct origin *origin, struct held_out *out,
                                     struct kol_error *err)
 {
-    json_t *metadata = json_loadb(version->metadata.ptr, version->metadata.len, 0, NULL);
-    const json_t *data = json_object_get(metadata, "source");
-    const json_t *split = json_object_get(metadata, "split");
-    char *source = json_is_object(data) ? json_dumps(data, JSON_COMPACT) : mem_strdup("{}");
-    out->seed = json_integer_value(json_object_get(split, "seed"));
+    if (!origin->source || !origin->seed) {
+        return kol_fail(err, KOL_NOT_FOUND, "its metadata names no %s",
+                        origin->source ? "seed of a split" : "rows");
+    }
+    char *source = json_dumps(origin->source, JSON_COMPACT);
     enum kol_status status = train_rows_read_again(call, kind, str_of(source), &out->set, err);
     if (status == KOL_OK) {
+        out->seed = json_integer_value(origin->seed);
         out->chosen = mem_alloc(out->set.rows + 1);
-        status = train_split(&out->set, out->seed, out->chosen, err);
-        for (size_t i = 0; i < out->set.rows && status == KOL_OK; i++) {
-            out->chosen[i] = out->chosen[i] == PART_TEST;
-        }
+        memset(out->chosen, 1, out->set.rows + 1);
+        status = keep_test_part(out, origin, err);
         if (status != KOL_OK) {
             held_out_free(out);
         }
     }
     free(source);
-    json_decref(metadata);
     return status;
 }
 
-/* --on, else the test part of the newer version, else of the other one. */
+/* From the test part of one version, takes away what the other one has learnt from; says what is
+ * left, or that nobody knows whether it was held out. */
+static enum kol_status hold_out(const struct origin *tested, const struct origin *other,
+                                struct held_out *out, struct kol_error *err)
+{
+    const struct registry_version *a = tested->version, *b = other->version;
+    const struct str source = buf_str(&out->set.source);
+    if (other->source && other->seed && is_same_source(tested->source, other->source)) {
+        enum kol_status status = keep_test_part(out, other, err);
+        if (status == KOL_OK) {
+            fprintf(stderr, "held-out rows: in the test part of %s/%s and of %s/%s, %.*s\n",
+                    a->model, a->version, b->model, b->version, STR_FORMAT(source));
+        }
+        return status;
+    }
+    char *others = other->source ? json_dumps(other->source, 0) : NULL;
+    fprintf(stderr,
+            "rows: the test part of %s/%s, %.*s\n"
+            "not known to be held out: %s/%s may have learnt from them, its metadata names %s%s\n",
+            a->model, a->version, STR_FORMAT(source), b->model, b->version,
+            !others       ? "no rows"
+            : other->seed ? "other rows, "
+                          : "no seed of the split of its rows, ",
+            others ? others : "");
+    free(others);
+    return KOL_OK;
+}
+
+/* What was given is compared on as it is; whether it was held out is said as far as it is known. */
+static void tell_given(const struct origin origins[2], const struct held_out *held)
+{
+    json_t *source = json_loadb(held->set.source.ptr, held->set.source.len, 0, NULL);
+    fprintf(stderr, "rows: all of %.*s\n", STR_FORMAT(buf_str(&held->set.source)));
+    for (int i = 0; i < 2; i++) {
+        const struct registry_version *version = origins[i].version;
+        bool learnt = origins[i].source && is_same_source(origins[i].source, source);
+        fprintf(stderr, "%s: %s/%s %s\n", learnt ? "not held out" : "not known to be held out",
+                version->model, version->version,
+                learnt ? "has learnt from part of them" : "may have learnt from them");
+    }
+    json_decref(source);
+}
+
+/* The test part of the newer version, else of the other one, without what the other one has
+ * learnt from. */
+static enum kol_status find_tested(const struct invocation *call, enum score_kind kind,
+                                   const struct origin *newer, const struct origin *older,
+                                   struct held_out *out, struct kol_error *err)
+{
+    struct kol_error why = {0};
+    enum kol_status status = test_part_of(call, kind, newer, out, &why);
+    if (status == KOL_OK) {
+        status = hold_out(newer, older, out, err);
+    } else if (test_part_of(call, kind, older, out, NULL) == KOL_OK) {
+        status = hold_out(older, newer, out, err);
+    } else {
+        return kol_fail(err, status,
+                        "give rows to compare on with --on TABLE or CSV: those that %s/%s was "
+                        "tested on cannot be read again: %s",
+                        newer->version->model, newer->version->version, why.message);
+    }
+    if (status != KOL_OK) {
+        held_out_free(out);
+    }
+    return status;
+}
+
+/* --on, else rows that were held out. */
 static enum kol_status find_rows(const struct invocation *call, enum score_kind kind,
                                  const struct pair *pair, struct held_out *out,
                                  struct kol_error *err)
 {
     const char *on = flag_text(call, "on");
+    struct origin origins[2] = {origin_of(&pair->versions[0]), origin_of(&pair->versions[1])};
+    const int newer = age_of(&pair->versions[0]) > age_of(&pair->versions[1]) ? 0 : 1;
+    enum kol_status status;
     *out = (struct held_out){.seed = 0};
     if (on) {
-        return train_rows_read(call, kind, on, NULL, &out->set, err);
+        status = train_rows_read(call, kind, on, NULL, &out->set, err);
+        if (status == KOL_OK) {
+            tell_given(origins, out);
+        }
+    } else {
+        status = find_tested(call, kind, &origins[newer], &origins[!newer], out, err);
     }
-    const struct registry_version *a = &pair->versions[0], *b = &pair->versions[1];
-    const struct registry_version *newer = age_of(a) > age_of(b) ? a : b;
-    const struct registry_version *older = newer == a ? b : a;
-    struct kol_error why = {0};
-    enum kol_status status = test_part_of(call, kind, newer, out, &why);
-    if (status != KOL_OK && test_part_of(call, kind, older, out, NULL) == KOL_OK) {
-        newer = older;
-        status = KOL_OK;
-    }
-    if (status == KOL_OK) {
-        fprintf(stderr, "held-out rows: the test part of %s/%s, %.*s\n", newer->model,
-                newer->version, STR_FORMAT(buf_str(&out->set.source)));
-        return KOL_OK;
-    }
-    return kol_fail(
-        err, status,
-        "give rows to compare on with --on TABLE or CSV: those that %s/%s was tested on "
-        "cannot be read again: %s",
-        newer->model, newer->version, why.message);
+    json_decref(origins[0].metadata);
+    json_decref(origins[1].metadata);
+    return status;
 }
 
 /* Both versions on their rows. */
@@ -136,6 +235,9 @@ static enum kol_status compare_pair(const struct invocation *call, enum score_ki
     }
     status = compare_models(&pair->models[0], &pair->models[1], &held->set, held->chosen,
                             held->seed, out, err);
+    if (status == KOL_INVALID && held->chosen) {
+        kol_wrap(err, "the test part says too little, give rows with --on TABLE or CSV");
+    }
     if (status != KOL_OK) {
         held_out_free(held);
     }

@@ -1,5 +1,5 @@
 /*
- * compare.c: two versions of a model on the same held-out rows: every metric of both, their
+ * compare.c: two versions of a model on the same rows: every metric of both, their
  * difference with an interval, and the rows whose label flips.
  */
 #include "registry/compare.h"
@@ -193,15 +193,15 @@ enum kol_status compare_check_better(const struct comparison *comparison, struct
     double calibration = all->b[METRIC_CALIBRATION];
     if (!(gain->low95 > 0)) { /* NaN is no gain */
         return kol_fail(err, KOL_CONFLICT,
-                        "its AUC on %zu held-out accounts is %.4f against %.4f: the difference of "
+                        "its AUC on %zu accounts is %.4f against %.4f: the difference of "
                         "%+.4f (95 %%: %+.4f to %+.4f) is not surely above 0",
                         all->accounts, all->b[METRIC_AUC], all->a[METRIC_AUC], gain->value,
                         gain->low95, gain->high95);
     }
     if (!(calibration <= COMPARE_MOST_CALIBRATION)) {
         return kol_fail(err, KOL_CONFLICT,
-                        "its calibration error on %zu held-out accounts is %.4f, above %.3f",
-                        all->accounts, calibration, COMPARE_MOST_CALIBRATION);
+                        "its calibration error on %zu accounts is %.4f, above %.3f", all->accounts,
+                        calibration, COMPARE_MOST_CALIBRATION);
     }
     return KOL_OK;
 }

@@ -1,6 +1,5 @@
 /*
- * compare.h: two versions of a model on the same held-out rows, and whether the newer one is
- * better.
+ * compare.h: two versions of a model on the same rows, and whether the newer one is better.
  *
  * Every difference comes with an interval from a paired bootstrap over accounts: the same draws for
  * both versions, all rows of an account together, seeded.

@@ -9,8 +9,9 @@ from pathlib import Path
 import lightgbm
 import numpy
 import pytest
+import xxhash
 
-from model_cases import auc, feature_names, train, trust_rows, write_csv
+from model_cases import auc, feature_names, split_parts, train, trust_rows, write_csv
 from support import ROOT, Kol
 
 LIBRARY = Path(lightgbm.__file__).parent / "lib"
@@ -352,3 +353,39 @@ def test_a_trained_candidate_is_compared_on_its_own_test_part(kol, made, tmp_pat
         out.write(path.read_text().splitlines()[-1].replace("a02499", "other") + "\n")
     gone = kol("models", "compare", "trust", "1", "2", status=1).errors
     assert "rows.csv" in gone and "other rows" in gone and "--on" in gone
+
+
+def test_versions_of_two_seeds_are_compared_on_rows_that_neither_learnt_from(kol, tmp_path):
+    rows, labels, accounts = trust_rows(1600, seed=4)
+    path = write_csv(tmp_path / "rows.csv", rows, labels, accounts)
+    other = write_csv(tmp_path / "other.csv", *trust_rows(300, seed=5))
+    for source, seed in ((path, 0), (path, 1), (other, 0)):
+        kol("train", "trust", "--from", source, "--seed", seed, "--trees", 30, "--threads", 1,
+            "--no-comparison", "--lightgbm-library", LIBRARY)
+    compare = ("models", "compare", "trust")
+    result = kol(*compare, "1", "2", "--format", "json")
+    chosen = (split_parts(accounts, labels, 0) == "test") & (split_parts(accounts, labels, 1) == "test")
+    line = next(row for row in result.json() if (row["rows"], row["metric"]) == ("all", "auc"))
+    assert line["accounts"] == chosen.sum() / 2 < 0.1 * 1600
+    for side, version in (("a", "1"), ("b", "2")):
+        booster = lightgbm.Booster(model_file=kol.data / f"models/trust/{version}/model.txt")
+        assert line[side] == pytest.approx(auc(booster.predict(rows[chosen]), labels[chosen]), abs=1e-12)
+    assert "held-out rows: in the test part of trust/2 and of trust/1" in result.errors
+    # What nobody knows to be held out is not called so.
+    apart = kol(*compare, "2", "3").errors
+    assert "rows: the test part of trust/3" in apart and "held-out rows" not in apart
+    assert "not known to be held out: trust/2" in apart and "other rows" in apart and "rows.csv" in apart
+    given = kol(*compare, "2", "3", "--on", path).errors
+    assert "held-out rows" not in given and "not held out: trust/2 has learnt" in given
+    assert "not known to be held out: trust/3" in given
+    promote(kol, "1", "--force")
+    assert "held-out rows: in the test part of trust/2 and of trust/1" in promote(kol, "2", status=None).errors
+    # A split that is not known says nothing of what was held out.
+    note = kol.data / "models/trust/1/version.json"
+    metadata = kol.data / "models/trust/1/metadata.json"
+    old = metadata.read_bytes()
+    new = old.replace(b'"seed": 0', b'"sead": 0', 1)
+    note.write_text(note.read_text().replace(xxhash.xxh3_128_hexdigest(old), xxhash.xxh3_128_hexdigest(new)))
+    metadata.write_bytes(new)
+    unknown = kol(*compare, "1", "2").errors
+    assert "no seed of the split" in unknown and "held-out rows" not in unknown
