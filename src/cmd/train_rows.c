@@ -41,7 +41,7 @@ static void put_select(struct buf *sql, const struct rows_shape *shape, const ch
 {
     buf_printf(sql,
                "SELECT CAST(%s AS VARCHAR), CAST(%s AS BOOLEAN), CAST(%s AS VARCHAR), "
-               "CAST(%s AS BIGINT)",
+               "CAST(%s AS DOUBLE)",
                shape->account, shape->masked, shape->part, shape->label);
     for (size_t i = 0; i < shape->feature_count; i++) {
         buf_puts(sql, ", CAST(");
@@ -71,29 +71,62 @@ static enum kol_status part_of(const struct engine_result *result, size_t row, e
                     STR_FORMAT(word));
 }
 
+/* A label that is not exactly 0 or 1 is no label: rounded, it would teach what nobody said. */
+static enum kol_status label_of(const struct engine_result *result, const struct rows_shape *shape,
+                                size_t row, uint8_t *out, struct kol_error *err)
+{
+    if (engine_null(result, LABEL, row)) {
+        return kol_fail(err, KOL_INVALID, "%s is unknown and must be 0 or 1", shape->label);
+    }
+    const double label = engine_real(result, LABEL, row);
+    if (label != 0 && label != 1) {
+        return kol_fail(err, KOL_INVALID, "%s is %.17g and must be 0 or 1", shape->label, label);
+    }
+    *out = label == 1;
+    return KOL_OK;
+}
+
+/* One infinity would make the range of its feature endless, and every later account lie within. */
+static enum kol_status features_of(const struct engine_result *result,
+                                   const struct rows_shape *shape, size_t row, double *out,
+                                   struct kol_error *err)
+{
+    for (size_t i = 0; i < shape->feature_count; i++) {
+        bool known = !engine_null(result, FEATURES + i, row);
+        out[i] = known ? engine_real(result, FEATURES + i, row) : NAN;
+        if (isinf(out[i])) {
+            return kol_fail(err, KOL_INVALID, "%s is infinite; leave unknown values empty",
+                            shape->features[i]);
+        }
+    }
+    return KOL_OK;
+}
+
 static enum kol_status add_row(struct train_set *set, const struct rows_shape *shape,
                                const struct engine_result *result, size_t row,
                                struct kol_error *err)
 {
     double features[MAX_FEATURES];
     enum train_part part;
-    int64_t label = engine_null(result, LABEL, row) ? -1 : engine_int(result, LABEL, row);
+    uint8_t label = 0;
     struct str account = engine_text(result, ACCOUNT, row);
-    if (engine_null(result, ACCOUNT, row) || (label != 0 && label != 1)) {
-        return kol_fail(err, KOL_INVALID,
-                        "row of account '%.*s': %s must be 0 or 1, and the account be known",
-                        STR_FORMAT(account), shape->label);
+    if (engine_null(result, ACCOUNT, row)) {
+        return kol_fail(err, KOL_INVALID, "a row has no account: %s is unknown", shape->account);
     }
-    enum kol_status status = part_of(result, row, &part, err);
-    for (size_t i = 0; i < shape->feature_count; i++) {
-        bool known = !engine_null(result, FEATURES + i, row);
-        features[i] = known ? engine_real(result, FEATURES + i, row) : NAN;
+    bool masked = !engine_null(result, MASKED, row) && engine_bool(result, MASKED, row);
+    enum kol_status status = label_of(result, shape, row, &label, err);
+    if (status == KOL_OK) {
+        status = features_of(result, shape, row, features, err);
     }
     if (status == KOL_OK) {
-        bool masked = !engine_null(result, MASKED, row) && engine_bool(result, MASKED, row);
-        train_set_add(set, account, masked, (uint8_t)label, part, features);
+        status = part_of(result, row, &part, err);
     }
-    return status;
+    if (status != KOL_OK) {
+        return kol_wrap(err, "row of account '%.*s'%s", STR_FORMAT(account),
+                        masked ? " (masked)" : "");
+    }
+    train_set_add(set, account, masked, label, part, features);
+    return KOL_OK;
 }
 
 static enum kol_status read_select(struct engine_session *session, const char *sql,
@@ -183,6 +216,31 @@ static enum kol_status put_file(struct buf *source, const char *path, struct kol
     return status;
 }
 
+/*
+ * The name as the engine takes it: one file, and the one that the checksum is of. There *, ? and [
+ * stand for other files, and a class of the one character takes that away; in such a name a
+ * backslash would do the same and is refused. ./ keeps names from being read as addresses.
+ */
+static enum kol_status put_name(struct buf *out, const char *path, struct kol_error *err)
+{
+    if (strpbrk(path, "*?[") && strchr(path, '\\')) {
+        return kol_fail(err, KOL_INVALID,
+                        "%s: a name with a backslash and one of * ? [ cannot be read: rename it",
+                        path);
+    }
+    struct buf name = {0};
+    buf_puts(&name, path[0] == '/' ? "" : "./");
+    for (; *path; path++) {
+        const bool special = strchr("*?[", *path);
+        buf_puts(&name, special ? "[" : "");
+        buf_putc(&name, *path);
+        buf_puts(&name, special ? "]" : "");
+    }
+    engine_quote_text(out, buf_str(&name));
+    buf_free(&name);
+    return KOL_OK;
+}
+
 static enum kol_status read_csv(const struct invocation *call, const char *path,
                                 struct train_set *set, struct kol_error *err)
 {
@@ -193,12 +251,14 @@ static enum kol_status read_csv(const struct invocation *call, const char *path,
     struct engine_session *session = NULL;
     struct buf sql = {0}, from = {0};
     buf_puts(&from, "read_csv(");
-    engine_quote_text(&from, str_of(path));
+    enum kol_status status = put_name(&from, path, err);
     buf_puts(&from,
              ", header = true, all_varchar = true, delim = ',', quote = '\"', escape = '\"', "
-             "nullstr = ['', 'nan', 'NaN'])");
+             "hive_partitioning = false, nullstr = ['', 'nan', 'NaN'])");
     put_select(&sql, &shapes[set->kind], from.ptr);
-    enum kol_status status = put_file(&set->source, path, err);
+    if (status == KOL_OK) {
+        status = put_file(&set->source, path, err);
+    }
     if (status == KOL_OK) {
         status = engine_open(&options, &engine, err);
     }
