@@ -20,10 +20,12 @@
 #define BETA_MIN 0.0
 #define PHI_MIN 0.8
 #define PHI_MAX 0.98
-#define START_DAYS 10 /* of the line that the start is read from */
-#define STEPS 40      /* of the walk */
-#define FITTED 3      /* level, trend, damping */
-#define LOOKS_MIN 5   /* forecasts of a length that its interval is widened by */
+#define START_DAYS 10   /* of the line that the start is read from */
+#define STEPS 40        /* of the walk */
+#define FITTED 3        /* level, trend, damping */
+#define LOOKS_MIN 5     /* forecasts of a length that its interval is widened by */
+#define COUNT_MAX 1e15  /* as the rules for rows have it (sql/rules.def) */
+#define LEAST_REACH 1.0 /* of an interval to either side: counts move by whole ones */
 
 /* Two-sided quantiles of the normal distribution. */
 #define Z80 1.2815515655446004
@@ -233,10 +235,12 @@ static void project(const struct fit *fit, const struct spread *spread, struct f
         damped += power;
         const double value = fit->level + damped * fit->trend;
         point->value = not_negative(value);
-        point->low80 = not_negative(value - Z80 * deviation);
-        point->high80 = not_negative(value + Z80 * deviation);
-        point->low95 = not_negative(value - Z95 * deviation);
-        point->high95 = not_negative(value + Z95 * deviation);
+        const double reach80 = fmax(Z80 * deviation, LEAST_REACH);
+        const double reach95 = fmax(Z95 * deviation, LEAST_REACH);
+        point->low80 = not_negative(value - reach80);
+        point->high80 = not_negative(value + reach80);
+        point->low95 = not_negative(value - reach95);
+        point->high95 = not_negative(value + reach95);
     }
 }
 
@@ -244,8 +248,8 @@ static void project(const struct fit *fit, const struct spread *spread, struct f
 static const char *what_is_wrong(const struct series *series)
 {
     for (size_t day = 0; day < series->days; day++) {
-        if (isinf(series->values[day]) || series->values[day] < 0) {
-            return "a value is negative or infinite, which no count is";
+        if (series->values[day] < 0 || series->values[day] > COUNT_MAX) {
+            return "a value is negative or above 10^15, which no count is";
         }
     }
     return NULL;
