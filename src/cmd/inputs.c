@@ -198,10 +198,11 @@ static enum kol_status read_file(enum score_kind kind, const char *path, struct 
                                  struct kol_error *err)
 {
     const char *slash = strrchr(path, '/');
-    enum kol_status status = gbdt_read(path, &out->gbdt, err);
-    if (status == KOL_OK) {
-        status = score_check_model(kind, out->gbdt, err);
+    enum kol_status status = gbdt_read(path, &out->gbdt, err); /* whose messages name the file */
+    if (status != KOL_OK) {
+        return status;
     }
+    status = score_check_model(kind, out->gbdt, err);
     if (status != KOL_OK) {
         gbdt_free(&out->gbdt);
         return kol_wrap(err, "%s", path);
@@ -211,30 +212,20 @@ static enum kol_status read_file(enum score_kind kind, const char *path, struct 
     return KOL_OK;
 }
 
-/* Whether the registry has none of this kind, which for success means the rule. */
-static bool has_none(struct registry *registry, enum score_kind kind)
-{
-    struct registry_version version;
-    struct arena arena;
-    arena_init(&arena, 0);
-    const enum kol_status status =
-        registry_find(registry, score_kind_name(kind), REGISTRY_PRODUCTION, &arena, &version, NULL);
-    arena_free(&arena);
-    return status == KOL_NOT_FOUND;
-}
-
 static enum kol_status read_registry(const struct invocation *call, enum score_kind kind,
                                      struct score_model *out, struct kol_error *err)
 {
+    char serves[32] = "";
     struct registry *registry;
     enum kol_status status =
         registry_open(&(struct registry_options){.data = call->data}, &registry, err);
     if (status != KOL_OK) {
         return status;
     }
-    if (kind == SCORE_SUCCESS && has_none(registry, kind)) {
+    status = registry_which_serves(registry, kind, serves, err);
+    if (status == KOL_OK && kind == SCORE_SUCCESS && !serves[0]) { /* the rule answers */
         *out = (struct score_model){.gbdt = NULL, .version = "none"};
-    } else {
+    } else if (status == KOL_OK) {
         status = registry_load(registry, kind, REGISTRY_PRODUCTION, out, err);
     }
     registry_close(&registry);

@@ -102,11 +102,6 @@ enum kol_status shipped_file(const char *model, const char *name, struct arena *
 
 /* ---- what serving.c needs of registry.c ---- */
 
-/* What serves for a kind: the number, "shipped" or "" for none. */
-enum kol_status registry_which_serves(struct registry *registry, enum score_kind kind,
-                                      char version[REGISTRY_NAME_BYTES],
-                                      struct kol_error *err) KOL_CHECKED;
-
 /* The stamp of the aliases of a kind, or of one of its versions. */
 void registry_stamp(struct registry *registry, enum score_kind kind, const char *version,
                     struct registry_stamp *out);

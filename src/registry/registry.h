@@ -87,6 +87,11 @@ enum kol_status registry_rollback(struct registry *registry, const char *model, 
 
 /* ---- what serves ---- */
 
+/* The version that is to serve: what `production` names, there or not, else "shipped", else "" for
+ * none at all. */
+enum kol_status registry_which_serves(struct registry *registry, enum score_kind kind,
+                                      char version[32], struct kol_error *err) KOL_CHECKED;
+
 /* Loads one version as a model, checked against the features of its kind and the checksum that was
  * taken when it was added. `production` is what serves: the shipped one where no alias is set,
  * KOL_NOT_FOUND ("no trust model ...") where there is none at all. */

@@ -213,6 +213,14 @@ def test_the_first_version_is_promoted_where_nothing_serves(kol, made):
     assert serving(kol, "success") == ["1"]
 
 
+def test_a_success_model_that_is_gone_is_an_error_and_not_the_rule(kol, made):
+    add(kol, made, "success", "success")
+    promote(kol, "1", model="success")
+    shutil.rmtree(kol.data / "models/success/1")
+    given = ("--json", json.dumps({"video_views": 10000, "est_ctr": 0.02, "price": 50000}))
+    assert "success/1: no such version" in kol("predict", "success", *given, status=1).errors
+
+
 def test_moves_of_several_processes_are_all_kept(kol, made):
     for name in ("weak", "good"):
         add(kol, made, name)

@@ -3,8 +3,14 @@
 import csv
 import json
 import math
+import os
+import subprocess
+from pathlib import Path
 
 import pytest
+
+import trust_rows
+from support import environment, program
 
 TRUST = {
     "followers_count": 1000,
@@ -162,10 +168,11 @@ def test_success_without_a_model_is_by_the_rule(kol):
 def test_a_score_or_a_model_that_is_not_there(kol, tmp_path):
     assert "did you mean 'trending'" in kol("predict", "trendin", "--json", "{}", status=2).errors
     bad = kol("predict", "trust", "--model", tmp_path / "none.txt", "--json", "{}", status=1)
-    assert "none.txt" in bad.errors
+    assert bad.errors.count("none.txt") == 1
     other = tmp_path / "other.txt"
     other.write_text("tree\nversion=v9\n")
-    kol("predict", "trust", "--model", other, "--json", json.dumps(TRUST), status=1)
+    bad = kol("predict", "trust", "--model", other, "--json", json.dumps(TRUST), status=1)
+    assert bad.errors.count("other.txt") == 1
 
 
 def test_explanations_sum_to_the_score(kol, models):
@@ -186,6 +193,39 @@ def test_explanations_sum_to_the_score(kol, models):
         weights = [abs(row["points"]) for row in parts]
         assert weights == sorted(weights, reverse=True)
         assert all(len(row["reason"]) > 10 and "nan" not in row["reason"] for row in parts)
+
+
+@pytest.fixture(scope="session")
+def explain_lines():
+    """explain_lines ($KOL_EXPLAIN_LINES, else that of the program's build folder)."""
+    given = os.environ.get("KOL_EXPLAIN_LINES")
+    path = Path(given or program().parents[1] / "tests/tools/explain_lines")
+    if not path.is_file():
+        pytest.skip(f"no {path}: it is built with the tests")
+    return path
+
+
+@pytest.mark.long
+@pytest.mark.timeout(1800)
+def test_the_points_of_every_account_sum_to_its_score(kol, models, shared_data, explain_lines):
+    """Of all Twitter accounts, and the score is the double that the scorer gives."""
+    _, known = trust_rows.accounts(shared_data / "twitter_human_bots.csv")
+    columns = [known[name].tolist() for name in "F G N V A L bio url img ver dp dpi".split()]
+    rows = [[None if math.isnan(cell) else cell for cell in row] for row in zip(*columns)]
+    text = "".join(" ".join("-" if cell is None else repr(cell) for cell in row) + "\n" for row in rows)
+    done = subprocess.run(
+        [explain_lines, reference(models)[1]], input=text, capture_output=True, text=True,
+        env=environment(), check=True, timeout=1500,
+    )  # fmt: skip
+    lines = "".join(json.dumps(dict(zip(TRUST, row))) + "\n" for row in rows)
+    answers = kol("predict", "trust", *reference(models), "--format", "csv", stdin=lines, timeout=600).text
+    scores = [float(row["trust_score"]) for row in csv.DictReader(answers.splitlines())]
+    explained = done.stdout.splitlines()
+    assert len(explained) == len(scores) == len(rows) == 33694
+    for line, wanted in zip(explained, scores):
+        score, base, *points = map(float, line.split())
+        assert score == wanted and len(points) == 29
+        assert abs(math.fsum([base, *points]) - score) < 1e-6, line
 
 
 def test_explanation_in_words(kol, models):
