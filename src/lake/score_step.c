@@ -6,6 +6,7 @@
  */
 #include "lake/score_step.h"
 
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -245,8 +246,8 @@ void score_step_describe(const struct lake_table *table, const struct score_mode
     for (int kind = 0; kind < SCORE_KINDS; kind++) {
         if (maker->models & 1u << kind) {
             const struct score_model *model = &models->by_kind[kind];
-            buf_printf(out, "|%s %s", score_kind_name((enum score_kind)kind),
-                       model->gbdt ? model->version : "none");
+            buf_printf(out, "|%s %s %016" PRIx64, score_kind_name((enum score_kind)kind),
+                       model->gbdt ? model->version : "none", model->gbdt ? model->checksum : 0);
         }
     }
 }

@@ -24,7 +24,8 @@ void score_step_select(const struct lake_table *table, struct str inputs,
 /* False for features and training sets, which are the same whatever model serves. */
 bool score_step_asks_a_model(const struct lake_table *table);
 
-/* Appends what the rows depend on beside their inputs: revision of the formulas, model versions. */
+/* Appends what the rows depend on beside their inputs: revision of the formulas, and versions and
+ * checksums of models. */
 void score_step_describe(const struct lake_table *table, const struct score_models *models,
                          struct buf *out);
 

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/mem.h"
 #include "registry/backend.h"
 
@@ -457,6 +458,7 @@ static enum kol_status load_version(struct registry *registry, enum score_kind k
         }
     }
     snprintf(out->version, sizeof out->version, "%s/%s", version->model, version->version);
+    out->checksum = status == KOL_OK ? hash_checksum(text) : 0;
     arena_free(&arena);
     return status;
 }

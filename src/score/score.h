@@ -11,6 +11,7 @@
 #define SCORE_SCORE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 #include "base/error.h"
 #include "gbdt/gbdt.h"
@@ -25,6 +26,8 @@ const char *score_kind_name(enum score_kind kind); /* "trust", "success" */
 struct score_model {
     struct gbdt_model *gbdt;
     char version[64]; /* "trust/3": what answers, tables and the ledger say */
+    /* Of the model's text: "trust/shipped" is another model in another program. 0: not told. */
+    uint64_t checksum;
 };
 
 /* KOL_INVALID unless the model is binary and has the features of the kind in their order. */

@@ -1,6 +1,7 @@
 """lake.score_ledger: what each score was, when, and by which version: each change once, none lost."""
 
 import json
+import shutil
 import signal
 
 import pytest
@@ -104,6 +105,19 @@ def test_only_what_changed_gets_a_row(lake, models):
         "trust/2", "trust/1"
     ]  # fmt: skip
     assert {row["kol_id"] for row in shown} == {kol_id}
+
+
+def test_another_model_of_the_same_name_scores_again(lake, models):
+    """As trust/shipped of one program is another model than that of the next."""
+    first, stored = ledger(lake), scores(lake)
+    shutil.rmtree(lake.data / "models")
+    assert promote(lake, models / "two.txt") == "trust/1"
+    lake("etl", "--no-online")
+    after, rescored = ledger(lake), scores(lake)
+    moved = [key for key in stored if rescored[key]["trust_score"] != stored[key]["trust_score"]]
+    assert len(moved) >= KOLS // 2
+    assert len(after) == len(first) + changes(stored, rescored)
+    assert last_words(after) == words_of(rescored)
 
 
 def snapshots(kol):
