@@ -256,7 +256,9 @@ static bool is_last_run(const struct etl_state *state, const struct etl_run_tabl
     return true;
 }
 
-/* What the scores are now goes into the ledger, also where only some tables were made. */
+/* What the scores are now goes into the ledger, also where only some tables were made. Asked before
+ * the tables, too: a run that ended between its scores and its ledger left a version that no later
+ * one would see, once it is replaced. */
 static enum kol_status keep_ledger(struct etl_state *state, struct kol_error *err)
 {
     struct lake_pin *pin;
@@ -305,6 +307,9 @@ enum kol_status etl_run(const struct etl_options *options, char run_id[40], stru
     enum kol_status status = take_lock(options->lake, &lock, err);
     if (status == KOL_OK) {
         status = open_state(&state, err);
+    }
+    if (status == KOL_OK) {
+        status = keep_ledger(&state, err);
     }
     if (status == KOL_OK) {
         status = etl_make_tables(&state, err);

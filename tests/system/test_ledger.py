@@ -182,6 +182,28 @@ def test_killed_anywhere_each_change_is_there_once(lake, kol_fail, models, point
     assert last_words(after) == words_of(rescored)
 
 
+@pytest.mark.parametrize("point, hit", [("etl.committed", 1), ("etl.ledger", 1)])
+def test_a_version_without_its_ledger_is_made_up_for(lake, kol_fail, models, point, hit):
+    """A run ends behind the scores of trust/2, and the next one serves trust/3."""
+    first, stored = ledger(lake), scores(lake)
+    promote(lake, models / "two.txt")
+    killed = kol_fail(
+        "etl", "--no-online", env={"KOL_TEST_FAILPOINT": f"{point}:{hit}"}, status=None
+    )
+    assert killed.status == -signal.SIGKILL, killed
+    between = scores(lake)
+    said = {row["trust_model_version"] for row in between.values()} - {None}
+    assert said == {"trust/2"} and ledger(lake) == first
+    promote(lake, models / "one.txt")
+    lake("etl", "--no-online")
+    after, rescored = ledger(lake), scores(lake)
+    assert {row["model_version"] for row in after if row["score"] == "trust"} == {
+        "trust/1", "trust/2", "trust/3"
+    }  # fmt: skip
+    assert len(after) == len(first) + changes(stored, between) + changes(between, rescored)
+    assert last_words(after) == words_of(rescored)
+
+
 def test_where_the_version_before_is_gone_the_ledger_knows_itself(lake, models):
     first, stored = ledger(lake), scores(lake)
     with catalog_of(lake.data) as catalog:
