@@ -20,6 +20,10 @@
  * still up to date. */
 #define ETL_ROWS_OF "kol.rows-of"
 
+/* In the summary of a version that a model scored: the place in the log up to which bronze had read
+ * when it was made, {"topic": {"partition": next offset}}. */
+#define ETL_OFFSETS "kol.source-offsets"
+
 /* One run. Its tables are made by a few threads, each with a session of its own (etl_work.c); views
  * belong to the engine, so that all sessions see them. */
 struct etl_state {
@@ -97,6 +101,11 @@ enum kol_status etl_view_all(struct etl_state *state, const struct graph_node *n
 /* What etl_last_run() gives, by a session of this run. */
 enum kol_status etl_run_before(struct etl_state *state, struct etl_run_tables *out,
                                struct kol_error *err) KOL_CHECKED;
+
+/* Appends what ETL_OFFSETS says of this run: the next offsets of all tables of bronze that are
+ * pinned. */
+enum kol_status etl_put_offsets(struct etl_state *state, struct buf *out,
+                                struct kol_error *err) KOL_CHECKED;
 
 /* Brings lake.score_ledger up to this version of gold.kol_scores. */
 enum kol_status etl_write_ledger(struct etl_state *state, const struct lake_pin *scores,

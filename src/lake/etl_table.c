@@ -28,6 +28,7 @@ struct making {
     struct ice_metadata *metadata; /* the version before */
     struct str select;             /* what gives its rows */
     const char *inputs;            /* what it is made from, as it will stand in the summary */
+    const char *offsets;           /* ETL_OFFSETS; NULL where no model decides the rows */
     struct ice_data_file *files;
     size_t file_count;
     int64_t quarantined;
@@ -180,7 +181,7 @@ static enum kol_status find_select(struct making *making, struct kol_error *err)
     if (making->table->kind != LAKE_SCORE) {
         return KOL_OK;
     }
-    struct buf name = {0}, select = {0};
+    struct buf name = {0}, select = {0}, offsets = {0};
     buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
     enum kol_status status = etl_pin(state, name.ptr, &pin, err);
     if (status == KOL_OK) {
@@ -188,8 +189,13 @@ static enum kol_status find_select(struct making *making, struct kol_error *err)
                           pin->files.rows ? name.ptr : NULL, state->started_us, &select);
         making->select = arena_copy(&making->arena, buf_str(&select));
     }
+    if (status == KOL_OK && score_step_asks_a_model(making->table)) {
+        status = etl_put_offsets(state, &offsets, err);
+        making->offsets = arena_copy(&making->arena, buf_str(&offsets)).ptr;
+    }
     buf_free(&name);
     buf_free(&select);
+    buf_free(&offsets);
     return status;
 }
 
@@ -354,12 +360,13 @@ static struct ice_data_file *replaced_days(struct making *making)
 static enum kol_status commit_table(struct making *making, struct kol_error *err)
 {
     struct etl_state *state = making->state;
-    const struct ice_pair summary[] = {{ETL_INPUTS, making->inputs}, {ETL_RUN_ID, state->run_id}};
+    const struct ice_pair summary[] = {
+        {ETL_INPUTS, making->inputs}, {ETL_RUN_ID, state->run_id}, {ETL_OFFSETS, making->offsets}};
     struct ice_change change = {.operation = ICE_OVERWRITE,
                                 .files = making->files,
                                 .file_count = making->file_count,
                                 .summary = summary,
-                                .summary_count = ARRAY_LEN(summary)};
+                                .summary_count = ARRAY_LEN(summary) - !making->offsets};
     if (making->by_days) {
         /* The other days stay as the version says that was looked at. */
         change.operation = ICE_REPLACE_PARTITIONS;

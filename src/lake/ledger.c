@@ -6,6 +6,7 @@
  * that was killed in between is made up for by the next one, and nothing is added twice. Where that
  * version is no more, the ledger's own newest rows take its place.
  */
+#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -13,6 +14,7 @@
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "lake/etl_run.h"
+#include "lake/ingest_parts.h"
 
 /* Property: the snapshot of gold.kol_scores that the rows stand for. */
 #define LEDGER_SCORES "kol.scores-snapshot"
@@ -54,12 +56,18 @@ static void put_entry(struct buf *sql, const struct ledger_score *score, bool ha
     buf_putc(sql, '}');
 }
 
-/* The SELECT of the new rows; `old` "": there are none to compare with. */
-static void put_select(struct buf *sql, struct str old)
+/* The SELECT of the new rows; `old` "": there are none to compare with; `offsets` NULL: it is not
+ * known from where in the log the scores are. */
+static void put_select(struct buf *sql, struct str old, const char *offsets)
 {
     buf_puts(sql, "SELECT platform, kol_id, u.score, u.value, u.label, u.version, event_time, "
-                  "computed_at, NULL FROM (SELECT n.platform, n.kol_id, n.event_time, "
-                  "n.computed_at, unnest([");
+                  "computed_at, ");
+    if (offsets) {
+        engine_quote_text(sql, str_of(offsets));
+    } else {
+        buf_puts(sql, "NULL");
+    }
+    buf_puts(sql, " FROM (SELECT n.platform, n.kol_id, n.event_time, n.computed_at, unnest([");
     for (size_t i = 0; i < ARRAY_LEN(ledger_scores); i++) {
         buf_puts(sql, i ? ", " : "");
         put_entry(sql, &ledger_scores[i], old.len > 0);
@@ -122,9 +130,10 @@ static enum kol_status put_old(struct etl_state *state, const struct ice_metadat
 }
 
 static enum kol_status append(struct etl_state *state, const struct lake_table *table,
-                              const struct ice_metadata *metadata, int64_t scores,
+                              const struct ice_metadata *metadata, const struct lake_pin *scores,
                               struct kol_error *err)
 {
+    const struct ice_snapshot *snapshot = ice_snapshot_by_id(scores->metadata, scores->snapshot_id);
     struct arena arena;
     struct buf old = {0}, sql = {0};
     char value[32];
@@ -134,10 +143,10 @@ static enum kol_status append(struct etl_state *state, const struct lake_table *
     struct ice_change change = {
         .set = &set, .set_count = 1, .summary = &summary, .summary_count = 1};
     arena_init(&arena, 0);
-    snprintf(value, sizeof value, "%lld", (long long)scores);
+    snprintf(value, sizeof value, "%lld", (long long)etl_rows_of(scores));
     enum kol_status status = put_old(state, metadata, &old, err);
     if (status == KOL_OK) {
-        put_select(&sql, buf_str(&old));
+        put_select(&sql, buf_str(&old), snapshot ? ice_summary(snapshot, ETL_OFFSETS) : NULL);
         status = lake_write(state->lake, state->session, table, metadata, sql.ptr, &arena, &files,
                             &change.file_count, err);
     }
@@ -154,6 +163,45 @@ static enum kol_status append(struct etl_state *state, const struct lake_table *
     return status;
 }
 
+/* ---- from where in the log ---- */
+
+/* Adds the topics of one table to those of the others. */
+static enum kol_status add_offsets(json_t *all, const struct lake_pin *pin, struct kol_error *err)
+{
+    const char *text = ice_property(pin->metadata, INGEST_OFFSETS_PROPERTY);
+    if (!text) {
+        return KOL_OK; /* nothing was ingested yet */
+    }
+    json_t *topics = json_loads(text, 0, NULL);
+    enum kol_status status = KOL_OK;
+    if (json_object_update(all, topics) != 0) {
+        status = kol_fail(err, KOL_CORRUPT, "%s.%s: " INGEST_OFFSETS_PROPERTY " is no JSON object",
+                          pin->name_space, pin->name);
+    }
+    json_decref(topics);
+    return status;
+}
+
+enum kol_status etl_put_offsets(struct etl_state *state, struct buf *out, struct kol_error *err)
+{
+    json_t *all = json_object();
+    enum kol_status status = KOL_OK;
+    pthread_mutex_lock(&state->lock);
+    for (size_t i = 0; i < state->pin_count && status == KOL_OK; i++) {
+        if (strcmp(state->pins[i]->name_space, "bronze") == 0) {
+            status = add_offsets(all, state->pins[i], err);
+        }
+    }
+    pthread_mutex_unlock(&state->lock);
+    char *text = json_dumps(all, JSON_COMPACT | JSON_SORT_KEYS);
+    buf_puts(out, text);
+    free(text);
+    json_decref(all);
+    return status;
+}
+
+/* ---- the interface ---- */
+
 enum kol_status etl_write_ledger(struct etl_state *state, const struct lake_pin *scores,
                                  struct kol_error *err)
 {
@@ -165,7 +213,7 @@ enum kol_status etl_write_ledger(struct etl_state *state, const struct lake_pin 
         const char *looked = ice_property(metadata, LEDGER_SCORES);
         int64_t id;
         if (now >= 0 && !(looked && str_to_int64(str_of(looked), &id) && id == now)) {
-            status = append(state, table, metadata, now, err);
+            status = append(state, table, metadata, scores, err);
         }
     }
     if (status != KOL_OK && status != KOL_INTERRUPTED) {

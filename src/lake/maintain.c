@@ -35,7 +35,7 @@ struct target {
 
 struct carried {
     char id[32];
-    struct ice_pair pairs[3];
+    struct ice_pair pairs[4];
 };
 
 /* Files or manifests change, the rows stay those of the version that the attempt builds on,
@@ -46,7 +46,7 @@ static enum kol_status carry_summary(const struct ice_metadata *current, struct 
 {
     struct carried *carried = user;
     const struct ice_snapshot *snapshot = ice_current_snapshot(current);
-    static const char *const keys[] = {ETL_ROWS_OF, ETL_INPUTS, ETL_RUN_ID};
+    static const char *const keys[] = {ETL_ROWS_OF, ETL_INPUTS, ETL_RUN_ID, ETL_OFFSETS};
     (void)err;
     change->summary = carried->pairs;
     change->summary_count = 0;

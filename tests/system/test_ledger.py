@@ -107,6 +107,34 @@ def test_only_what_changed_gets_a_row(lake, models):
     assert {row["kol_id"] for row in shown} == {kol_id}
 
 
+def places(kol):
+    """What the tables of bronze say of themselves: topic -> partition -> next offset."""
+    out = {}
+    with catalog_of(kol.data) as catalog:
+        for topic in ("profiles", "videos", "comments", "products", "discovery"):
+            told = catalog.load_table(f"bronze.{topic}").properties.get("kol.next-offsets", "{}")
+            out |= json.loads(told)
+    return out
+
+
+def test_a_row_says_from_which_offsets(lake, models):
+    first, begun = ledger(lake), places(lake)
+    assert {"kol.profiles.raw", "kol.videos.raw", "kol.products.raw"} <= set(begun)
+    assert [row for row in first if json.loads(row["source_offsets"]) != begun] == []
+    event = {"event_type": "profile", "platform": "twitter", "username": "offset",
+             "followers_count": 5, "event_time": "2020-01-01T00:00:00Z"}  # fmt: skip
+    lake("log", "produce", "kol.profiles.raw", stdin=json.dumps(event) + "\n")
+    lake("ingest")
+    lake("etl", "--no-online")
+    said = {row["source_offsets"] for row in ledger(lake) if row["kol_id"] == "offset"}
+    assert [json.loads(text) for text in said] == [places(lake)] and places(lake) != begun
+    # Files put together keep what the version says of itself.
+    lake("maintain")
+    promote(lake, models / "two.txt")
+    lake("etl", "--no-online")
+    assert None not in {row["source_offsets"] for row in ledger(lake)}
+
+
 def test_another_model_of_the_same_name_scores_again(lake, models):
     """As trust/shipped of one program is another model than that of the next."""
     first, stored = ledger(lake), scores(lake)
