@@ -105,26 +105,30 @@ static enum kol_status write_out(const struct invocation *call, struct lake_feat
     return status;
 }
 
-static enum kol_status export(const struct invocation *call, enum score_kind kind,
-                              struct kol_error *err) {
-    struct lake *lake = NULL; struct lake_features features; int64_t as_of_us = 0;
+static enum kol_status export_rows(const struct invocation *call, enum score_kind kind,
+                                   struct kol_error *err)
+{
+    struct lake *lake = NULL;
+    struct lake_features features;
+    int64_t as_of_us = 0;
     const char *as_of = flag_text(call, "as-of"), *path = flag_text(call, "output");
-    if (path && !ends_in(path, ".parquet") && !ends_in(path, ".csv")){
+    if (path && !ends_in(path, ".parquet") && !ends_in(path, ".csv")) {
         return kol_fail(err, KOL_USAGE,
-                        "--output %s: a file that ends in .parquet or .csv is meant", path);}
-enum kol_status status = as_of ? read_as_of(as_of, &as_of_us, err) : KOL_OK;
-if (status == KOL_OK) {
-    status = command_open_lake(call, true, &lake, err);
-}
-if (status == KOL_OK) {
-    status = lake_features_open(lake, kind, as_of ? &as_of_us : NULL, &features, err);
-    if (status == KOL_OK) {
-        status = write_out(call, &features, err);
-        lake_features_close(&features);
+                        "--output %s: a file that ends in .parquet or .csv is meant", path);
     }
-}
-lake_close(&lake);
-return status;
+    enum kol_status status = as_of ? read_as_of(as_of, &as_of_us, err) : KOL_OK;
+    if (status == KOL_OK) {
+        status = command_open_lake(call, true, &lake, err);
+    }
+    if (status == KOL_OK) {
+        status = lake_features_open(lake, kind, as_of ? &as_of_us : NULL, &features, err);
+        if (status == KOL_OK) {
+            status = write_out(call, &features, err);
+            lake_features_close(&features);
+        }
+    }
+    lake_close(&lake);
+    return status;
 }
 
 enum kol_status cmd_features(const struct invocation *call, struct kol_error *err)
@@ -143,7 +147,7 @@ enum kol_status cmd_features(const struct invocation *call, struct kol_error *er
     }
     enum kol_status status = find_kind(call->args[1], &kind, err);
     if (status == KOL_OK) {
-        status = drift ? features_drift(call, kind, err) : export(call, kind, err);
+        status = drift ? features_drift(call, kind, err) : export_rows(call, kind, err);
     }
     return status;
 }
