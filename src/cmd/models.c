@@ -55,18 +55,30 @@ static void put_version(struct rows *rows, const struct registry_version *versio
 }
 
 /* Says on stderr which score has no model, so that an empty list is no riddle. */
-static void tell_what_serves(enum score_kind kind, const struct registry_version *all, size_t count)
+static void tell_what_serves(struct registry *registry, enum score_kind kind,
+                             const struct registry_version *all, size_t count)
 {
-    struct kol_error none;
+    const char *model = score_kind_name(kind);
+    struct kol_error why = {0};
+    char version[32] = "";
+    enum kol_status status = registry_which_serves(registry, kind, version, &why);
     bool serves = false;
     for (size_t i = 0; i < count; i++) {
-        serves |= all[i].serves && strcmp(all[i].model, score_kind_name(kind)) == 0;
+        serves |= all[i].serves && strcmp(all[i].model, model) == 0;
     }
-    if (!serves && kind == SCORE_SUCCESS) {
+    if (status == KOL_OK && !version[0] && kind == SCORE_SUCCESS) {
         fputs("success: no model is in production, the rule answers\n", stderr);
+    } else if (status == KOL_OK && !version[0]) {
+        (void)registry_no_model(kind, &why);
+        fprintf(stderr, "%s\n", why.message);
+    } else if (status != KOL_OK) {
+        fprintf(stderr, "%s: nobody knows what serves: %s\n", model, why.message);
     } else if (!serves) {
-        (void)registry_no_model(kind, &none);
-        fprintf(stderr, "%s\n", none.message);
+        fprintf(
+            stderr,
+            "%s: production names %s/%s, which is not there: `kol models rollback %s` goes back "
+            "to what served before, or promote another one with --force\n",
+            model, model, version, model);
     }
 }
 
@@ -93,7 +105,7 @@ static enum kol_status list(const struct invocation *call, struct registry *regi
         status = rows_end(&rows, err);
         for (enum score_kind kind = 0; kind < SCORE_KINDS; kind++) {
             if (!model || kind == only) {
-                tell_what_serves(kind, all, count);
+                tell_what_serves(registry, kind, all, count);
             }
         }
     }

@@ -13,7 +13,8 @@ enum kol_status models_kind(const char *model, enum score_kind *out,
 enum kol_status models_compare(const struct invocation *call, struct registry *registry,
                                struct kol_error *err) KOL_CHECKED;
 
-/* KOL_OK where `version` is surely better than what serves, or nothing does. */
+/* KOL_OK where `version` is surely better than what serves, or nothing is to. What is to serve and
+ * cannot be loaded fails. */
 enum kol_status models_check_better(const struct invocation *call, struct registry *registry,
                                     enum score_kind kind, const char *version,
                                     struct kol_error *err) KOL_CHECKED;

@@ -353,10 +353,18 @@ enum kol_status models_check_better(const struct invocation *call, struct regist
     struct held_out held;
     struct comparison comparison;
     struct kol_error why = {0};
-    enum kol_status status = pair_load(registry, kind, REGISTRY_PRODUCTION, version, &pair, &why);
-    if (status != KOL_OK) {
-        /* Nothing serves: whatever there is, is better. A broken one is no yardstick. */
-        return status == KOL_NOT_FOUND ? KOL_OK : kol_fail(err, status, "%s", why.message);
+    char serves[32];
+    enum kol_status status = registry_which_serves(registry, kind, serves, err);
+    if (status != KOL_OK || !serves[0]) {
+        return status; /* where nothing is to serve, whatever there is, is better */
+    }
+    status = pair_load(registry, kind, serves, version, &pair, &why);
+    if (status != KOL_OK) { /* a broken one is no yardstick */
+        return kol_fail(
+            err, status,
+            "what serves cannot be compared with: %s; `kol models rollback %s` goes back "
+            "to what served before, --force promotes without a comparison",
+            why.message, score_kind_name(kind));
     }
     if (strcmp(pair.versions[0].version, pair.versions[1].version) != 0) {
         status = compare_pair(call, kind, &pair, &held, &comparison, err);

@@ -221,6 +221,23 @@ def test_a_success_model_that_is_gone_is_an_error_and_not_the_rule(kol, made):
     assert "success/1: no such version" in kol("predict", "success", *given, status=1).errors
 
 
+@pytest.mark.parametrize("model, name", [("trust", "good"), ("success", "success")])
+def test_a_version_in_production_that_is_gone_is_named(kol, made, model, name):
+    for _ in range(2):
+        add(kol, made, name, model)
+    promote(kol, "1", "--force", model=model)
+    shutil.rmtree(kol.data / f"models/{model}/1")
+    refused = promote(kol, "2", model=model, status=1).errors
+    assert f"{model}/1: no such version" in refused
+    assert "--force" in refused and f"kol models rollback {model}" in refused
+    said = kol("models", "list").errors
+    assert f"{model}: production names {model}/1, which is not there" in said
+    assert "none ships" not in said and f"{model}: no model is in production" not in said
+    promote(kol, "2", "--force", model=model)
+    assert serving(kol, model) == ["2"]
+    assert f"{model}: production names" not in kol("models", "list").errors
+
+
 def test_moves_of_several_processes_are_all_kept(kol, made):
     for name in ("weak", "good"):
         add(kol, made, name)
