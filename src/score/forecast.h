@@ -19,7 +19,7 @@
 
 struct forecast_point {
     double value;
-    double low80, high80, low95, high95; /* a count: never below 0 */
+    double low80, high80, low95, high95; /* at least one to either side, but never below 0 */
 };
 
 struct forecast {
@@ -34,7 +34,8 @@ struct forecast {
 
 /* `values`: one a day without a gap in the calendar, NaN where the day was not observed (the
  * model then goes on without a correction). Days before the first and behind the last observed one
- * are left out. KOL_INVALID: under 7 observed days, or a horizon outside 1..90. */
+ * are left out. KOL_INVALID: under 7 observed days, a value below 0 or above 10^15, or a horizon
+ * outside 1..90. */
 enum kol_status forecast_fit(const double *values, size_t days, size_t horizon,
                              struct forecast *out, struct kol_error *err) KOL_CHECKED;
 
