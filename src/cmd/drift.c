@@ -95,12 +95,15 @@ static enum kol_status read_rows(const struct invocation *call, enum score_kind 
 
 /* ---- the answer ---- */
 
-static void set_metrics(const struct drift_feature *feature)
+/* With the score in front: both have an engagement_rate, which is not the same. */
+static void set_metrics(enum score_kind kind, const struct drift_feature *feature)
 {
-    metrics_set(METRIC_FEATURE_NULL_RATE, feature->name, feature->null_rate);
-    metrics_set(METRIC_FEATURE_OUTSIDE, feature->name,
-                isnan(feature->outside) ? 0 : feature->outside);
-    metrics_set(METRIC_FEATURE_DRIFT, feature->name, feature->psi);
+    struct buf label = {0};
+    buf_printf(&label, "%s/%s", score_kind_name(kind), feature->name);
+    metrics_set(METRIC_FEATURE_NULL_RATE, label.ptr, feature->null_rate);
+    metrics_set(METRIC_FEATURE_OUTSIDE, label.ptr, isnan(feature->outside) ? 0 : feature->outside);
+    metrics_set(METRIC_FEATURE_DRIFT, label.ptr, feature->psi);
+    buf_free(&label);
 }
 
 /* A table shows four digits, which is more than there is to see. */
@@ -109,8 +112,8 @@ static void put_share(struct rows *rows, const struct invocation *call, double s
     rows_real(rows, call->format == ROWS_TABLE ? rint(share * 1e4) / 1e4 : share);
 }
 
-static enum kol_status print(const struct invocation *call, const struct drift *drift,
-                             struct kol_error *err)
+static enum kol_status print(const struct invocation *call, enum score_kind kind,
+                             const struct drift *drift, struct kol_error *err)
 {
     struct drift_feature features[TRUST_FEATURES];
     struct rows *rows = rows_begin(stdout, call->format, columns, ARRAY_LEN(columns));
@@ -122,7 +125,7 @@ static enum kol_status print(const struct invocation *call, const struct drift *
         put_share(rows, call, features[i].outside);
         put_share(rows, call, features[i].psi);
         rows_text(rows, str_of(features[i].verdict));
-        set_metrics(&features[i]);
+        set_metrics(kind, &features[i]);
     }
     return rows_end(&rows, err);
 }
@@ -165,7 +168,7 @@ enum kol_status features_drift(const struct invocation *call, enum score_kind ki
         status = read_rows(call, kind, drift, err);
     }
     if (status == KOL_OK) {
-        status = print(call, drift, err);
+        status = print(call, kind, drift, err);
     }
     if (status == KOL_OK) {
         fprintf(stderr, "%zu rows of %s.%s beside the training of %s version %s\n",

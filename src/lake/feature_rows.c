@@ -283,6 +283,29 @@ void lake_features_close(struct lake_features *features)
     *features = (struct lake_features){0};
 }
 
+/* A file with the columns and no row, as a CSV file then has its header. */
+static enum kol_status write_empty(struct lake_features *features, const struct ice_schema *schema,
+                                   const char *path, struct kol_error *err)
+{
+    struct buf part = {0}, sql = {0};
+    buf_printf(&part, "%s.part", path);
+    buf_puts(&sql, "COPY (");
+    engine_scan_sql(schema, NULL, 0, &sql);
+    buf_puts(&sql, ") TO ");
+    engine_quote_text(&sql, buf_str(&part));
+    buf_puts(&sql, " (FORMAT parquet)");
+    enum kol_status status = engine_exec(features->session, sql.ptr, err);
+    if (status == KOL_OK && rename(part.ptr, path) != 0) {
+        status = kol_fail_errno(err, errno, "%s: cannot be written", path);
+    }
+    if (status != KOL_OK) {
+        unlink(part.ptr);
+    }
+    buf_free(&part);
+    buf_free(&sql);
+    return status == KOL_OK ? file_sync_folder_of(path, err) : status;
+}
+
 enum kol_status lake_features_write(struct lake_features *features, const char *path, int64_t *rows,
                                     struct kol_error *err)
 {
@@ -300,8 +323,9 @@ enum kol_status lake_features_write(struct lake_features *features, const char *
     if (status != KOL_OK) {
         return status;
     }
+    *rows = 0;
     if (!count) {
-        return kol_fail(err, KOL_NOT_FOUND, "there are no rows to export");
+        return write_empty(features, &schema, path, err);
     }
     KOL_ASSERT(count == 1);
     *rows = files[0].rows;

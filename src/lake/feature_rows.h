@@ -28,8 +28,8 @@ enum kol_status lake_features_open(struct lake *lake, enum score_kind kind, cons
                                    struct lake_features *out, struct kol_error *err) KOL_CHECKED;
 void lake_features_close(struct lake_features *features);
 
-/* Writes the rows as one Parquet file, which is at `path` whole or not at all. KOL_NOT_FOUND where
- * there are none. */
+/* Writes the rows as one Parquet file, which is at `path` whole or not at all. Without rows it has
+ * the columns alone. */
 enum kol_status lake_features_write(struct lake_features *features, const char *path, int64_t *rows,
                                     struct kol_error *err) KOL_CHECKED;
 

@@ -132,6 +132,23 @@ def test_files(world, tmp_path):
         assert [row["kol_id"] for row in as_json] == [row["kol_id"] for row in rows]
 
 
+def test_no_rows_are_a_file_of_columns(world, tmp_path):
+    """In both kinds of file, so that what reads the one may read the other."""
+    for model in TABLES:
+        for name in ("none.csv", "none.parquet"):
+            done = world("features", "export", model, "--as-of", "2001-01-01", "--output", name, cwd=tmp_path)
+            assert "0 rows of gold.ml_" in done.errors
+        header = (tmp_path / "none.csv").read_text().strip().split(",")
+        empty = parquet.read_table(tmp_path / "none.parquet")
+        assert empty.column_names == header and empty.num_rows == 0
+        world("features", "export", model, "--output", tmp_path / "some.parquet")
+        some = parquet.read_schema(tmp_path / "some.parquet")
+        assert [field.type for field in empty.schema] == [field.type for field in some]
+    assert sorted(path.name for path in tmp_path.iterdir() if path.is_file()) == [
+        "none.csv", "none.parquet", "some.parquet",
+    ]  # fmt: skip
+
+
 def test_what_is_no_export(world, tmp_path):
     def refused(*args, status):
         result = world("features", *args, status=status)
@@ -147,11 +164,6 @@ def test_what_is_no_export(world, tmp_path):
     gone = tmp_path / "none" / "rows.csv"
     assert "rows.csv: cannot be written" in refused("export", "trust", "--output", gone, status=1)
     refused("export", "trust", "--output", gone.with_suffix(".parquet"), status=1)
-    empty = tmp_path / "empty.parquet"
-    assert "no rows to export" in refused(
-        "export", "trust", "--as-of", "2001-01-01", "--output", empty, status=1
-    )
-    assert not empty.exists()
     world("features", "export", "trust", data=tmp_path / "nowhere", status=1)
 
 
@@ -184,6 +196,22 @@ def test_a_model_of_an_export_and_drift_from_it(kol, library, tmp_path):
             "--lightgbm-library", library, "--progress", "off")  # fmt: skip
     check_success_drift(kol, tmp_path)
     check_trust_drift(kol)
+
+
+def test_two_models_do_not_share_a_series_of_metrics(kol, library, tmp_path):
+    """engagement_rate is a feature of both, and means something else in each."""
+    kol("demo", "--kols", 600, "--days", 2)
+    kol("ingest")
+    kol("etl", "--no-online")
+    kol("train", "success", "--trees", 3, "--promote", "--lightgbm-library", library, "--progress", "off")
+    series = {}
+    for model in TABLES:
+        file = tmp_path / f"{model}.prom"
+        kol("features", "drift", model, "--metrics-file", file)
+        series[model] = set(re.findall(r"^(kol_feature_\w+\{.*\}) ", file.read_text(), re.M))
+    for model, found in series.items():
+        assert f'kol_feature_drift{{feature="{model}/engagement_rate"}}' in found
+    assert not series["trust"] & series["success"]
 
 
 def psi(metadata, values):
@@ -224,7 +252,7 @@ def check_success_drift(kol, tmp_path):
     said = tmp_path / "metrics.prom"
     rows = drift_rows(kol, "success", "--metrics-file", said)
     assert list(rows) == [feature["name"] for feature in metadata["features"]]
-    found = re.findall(r'^kol_feature_(\w+)\{feature="(\w+)"\} (\S+)$', said.read_text(), re.M)
+    found = re.findall(r'^kol_feature_(\w+)\{feature="success/(\w+)"\} (\S+)$', said.read_text(), re.M)
     values = {(metric, name): float(value) for metric, name, value in found}
     for name, row in rows.items():
         assert row["psi"] >= 0 and row["null_rate"] == pytest.approx(row["null_rate_training"], abs=0.1)
