@@ -32,7 +32,7 @@ struct registry_aliases {
 
 /* Changes whenever what it was taken of has changed; compared byte by byte, so zeroed first. */
 struct registry_stamp {
-    int64_t words[5];
+    int64_t words[10]; /* five a file */
 };
 
 struct registry_backend {

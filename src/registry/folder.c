@@ -498,22 +498,32 @@ static enum kol_status folder_move(void *state, const char *model, const char *a
     return status;
 }
 
-/* A replaced file has another inode or time; the change time is set by the system alone. */
+/* A replaced file has another inode or time; the change time is set by the system alone. Takes the
+ * path. */
+static void stamp_file(char *path, int64_t words[5])
+{
+    struct stat info;
+    if (stat(path, &info) == 0) {
+        words[0] = (int64_t)info.st_ino;
+        words[1] = (int64_t)info.st_size;
+        words[2] = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
+        words[3] = (int64_t)info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec;
+        words[4] = 1;
+    }
+    free(path);
+}
+
+/* A version is as good as its note, which holds the checksums. */
 static void folder_stamp(void *state, const char *model, const char *version,
                          struct registry_stamp *out)
 {
-    struct stat info;
-    char *path = version ? version_path(state, model, version, "model.txt")
-                         : version_path(state, model, "aliases.json", NULL);
     memset(out, 0, sizeof *out);
-    if (stat(path, &info) == 0) {
-        out->words[0] = (int64_t)info.st_ino;
-        out->words[1] = (int64_t)info.st_size;
-        out->words[2] = (int64_t)info.st_mtim.tv_sec * 1000000000 + info.st_mtim.tv_nsec;
-        out->words[3] = (int64_t)info.st_ctim.tv_sec * 1000000000 + info.st_ctim.tv_nsec;
-        out->words[4] = 1;
+    if (version) {
+        stamp_file(version_path(state, model, version, "model.txt"), out->words);
+        stamp_file(version_path(state, model, version, "version.json"), out->words + 5);
+    } else {
+        stamp_file(version_path(state, model, "aliases.json", NULL), out->words);
     }
-    free(path);
 }
 
 const struct registry_backend registry_folder = {

@@ -112,10 +112,11 @@ enum kol_status registry_no_model(enum score_kind kind, struct kol_error *err);
 /*
  * A holder of the serving models that follows the aliases: serving_take() gives the models of now,
  * counted, without a wait; they stay whole until serving_drop(). serving_refresh() looks whether an
- * alias moved (two stat() a kind where none did), loads, and swaps; where a new version is broken,
- * the old one of that kind goes on serving and the error says so, once: the next call tries again
- * only when the registry has changed. Refreshes of several threads wait for one another; before
- * serving_close() everything that was taken is dropped.
+ * alias moved (three stat() a kind where none did), loads, and swaps; where a new version is
+ * broken, the old one of that kind goes on serving and the error says so, once: the next call tries
+ * again only when the registry has changed, or where the system refused to read (KOL_IO). Refreshes
+ * of several threads wait for one another; before serving_close() everything that was taken is
+ * dropped.
  */
 struct serving;
 enum kol_status serving_open(struct registry *registry, struct serving **out,

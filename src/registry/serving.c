@@ -43,6 +43,7 @@ struct slot {
 struct watched {
     struct registry_stamp aliases, version; /* of the try that is remembered */
     char tried[REGISTRY_NAME_BYTES];        /* the version of that try */
+    bool again;                             /* it failed for what may pass without a change */
     struct held_model *current;
 };
 
@@ -162,23 +163,15 @@ static bool is_same(const struct registry_stamp *a, const struct registry_stamp 
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-/* Takes the version that the aliases mean now, unless the last try was of the same. The stamps are
- * taken before what they stand for is read: a change in between is seen by the next call. */
-static enum kol_status look(struct serving *serving, enum score_kind kind, bool *changed,
+/* Takes the version that the aliases mean now. The stamp is taken before what it stands for is
+ * read: a change in between is seen by the next call. */
+static enum kol_status take(struct serving *serving, enum score_kind kind, bool *changed,
                             struct kol_error *err)
 {
     struct watched *watched = &serving->kinds[kind];
     struct registry *registry = serving->registry;
-    struct registry_stamp aliases, version;
     struct held_model *held;
     char serves[REGISTRY_NAME_BYTES];
-    registry_stamp(registry, kind, NULL, &aliases);
-    registry_stamp(registry, kind, watched->tried, &version);
-    if (watched->current && is_same(&aliases, &watched->aliases) &&
-        is_same(&version, &watched->version)) {
-        return KOL_OK;
-    }
-    watched->aliases = aliases;
     enum kol_status status = registry_which_serves(registry, kind, serves, err);
     if (status != KOL_OK) {
         return status;
@@ -193,6 +186,25 @@ static enum kol_status look(struct serving *serving, enum score_kind kind, bool 
         }
         watched->current = held;
     }
+    return status;
+}
+
+/* Takes it unless the last try was of the same, and failed, if it did, for a reason that lies in
+ * the files. */
+static enum kol_status look(struct serving *serving, enum score_kind kind, bool *changed,
+                            struct kol_error *err)
+{
+    struct watched *watched = &serving->kinds[kind];
+    struct registry_stamp aliases, version;
+    registry_stamp(serving->registry, kind, NULL, &aliases);
+    registry_stamp(serving->registry, kind, watched->tried, &version);
+    if (watched->current && !watched->again && is_same(&aliases, &watched->aliases) &&
+        is_same(&version, &watched->version)) {
+        return KOL_OK;
+    }
+    watched->aliases = aliases;
+    enum kol_status status = take(serving, kind, changed, err);
+    watched->again = status == KOL_IO;
     return status;
 }
 

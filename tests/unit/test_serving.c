@@ -7,6 +7,7 @@
 #include <math.h>
 #include <pthread.h>
 #include <stdatomic.h>
+#include <sys/resource.h>
 
 static char version[32];
 
@@ -104,6 +105,74 @@ static void test_a_broken_version_leaves_the_old_one_and_is_said_once(void **sta
     serving_close(&serving);
     assert_int_equal(serving_open(registry, &serving, &err), KOL_CORRUPT);
     assert_null(serving);
+    registry_close(&registry);
+}
+
+static void test_a_note_that_is_mended_is_seen(void **state)
+{
+    (void)state;
+    struct registry *registry = open_registry();
+    struct serving *serving;
+    struct buf note = {0};
+    bool swapped;
+    add_and_promote(registry, SCORE_TRUST, 1);
+    assert_ok(serving_open(registry, &serving, &err));
+    add_and_promote(registry, SCORE_TRUST, 2);
+    char *path = file_join(folder, "models/trust/2/version.json");
+    assert_ok(file_read(path, 1 << 20, &note, &err));
+    break_file("models/trust/2/version.json");
+    assert_int_equal(serving_refresh(serving, &swapped, &err), KOL_CORRUPT);
+    assert_ok(serving_refresh(serving, &swapped, &err));
+    assert_serves(serving, "trust/1", "none");
+    assert_ok(file_replace(path, buf_str(&note), &err));
+    assert_ok(serving_refresh(serving, &swapped, &err));
+    assert_true(swapped);
+    assert_serves(serving, "trust/2", "none");
+    buf_free(&note);
+    free(path);
+    serving_close(&serving);
+    registry_close(&registry);
+}
+
+/* With no descriptor left nothing can be opened, while the files stay as they are. */
+static void test_what_the_system_refused_is_tried_again(void **state)
+{
+    (void)state;
+    struct registry *registry = open_registry();
+    struct serving *serving;
+    struct rlimit limit;
+    bool swapped;
+    add_and_promote(registry, SCORE_TRUST, 1);
+    assert_ok(serving_open(registry, &serving, &err));
+    add_and_promote(registry, SCORE_TRUST, 2);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &(struct rlimit){0, limit.rlim_max}), 0);
+    enum kol_status first = serving_refresh(serving, &swapped, &err);
+    enum kol_status second = serving_refresh(serving, &swapped, NULL);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &limit), 0);
+    assert_int_equal(first, KOL_IO);
+    assert_int_equal(second, KOL_IO);
+    assert_serves(serving, "trust/1", "none");
+    assert_ok(serving_refresh(serving, &swapped, &err));
+    assert_true(swapped);
+    assert_serves(serving, "trust/2", "none");
+    /* A model that is a folder for a while can be opened and not be read. */
+    add_and_promote(registry, SCORE_TRUST, 3);
+    char *path = file_join(folder, "models/trust/3/model.txt");
+    char *aside = file_join(folder, "aside");
+    assert_int_equal(rename(path, aside), 0);
+    assert_ok(file_make_dir(path, &err));
+    assert_int_equal(serving_refresh(serving, &swapped, &err), KOL_IO);
+    assert_int_equal(serving_refresh(serving, &swapped, &err), KOL_IO);
+    assert_int_equal(rmdir(path), 0);
+    assert_int_equal(rename(aside, path), 0);
+    assert_ok(serving_refresh(serving, &swapped, &err));
+    assert_serves(serving, "trust/3", "none");
+    assert_ok(serving_refresh(serving, &swapped, &err));
+    assert_false(swapped);
+    free(aside);
+    free(path);
+    serving_close(&serving);
     registry_close(&registry);
 }
 
@@ -222,6 +291,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(test_a_moved_alias_swaps_and_what_was_taken_stays),
         TEST(test_a_broken_version_leaves_the_old_one_and_is_said_once),
+        TEST(test_a_note_that_is_mended_is_seen),
+        TEST(test_what_the_system_refused_is_tried_again),
         TEST(test_more_versions_in_use_than_there_is_room_for_wait),
         TEST(test_promotions_under_load_fail_no_prediction_and_mix_none),
     };
