@@ -10,15 +10,28 @@
 -- baseline: a minute, over the 168 whole hours before the hour in which the 5 minutes begin.
 -- market: the mean velocity, one minute earlier (the last whole minute), of the KOLs of the platform
 -- that had a look at one of their contents in that window.
-WITH moments AS (
+--
+-- An event is one of any kind. A video's is of the KOL of the content, another of the KOL that it
+-- names.
+WITH events AS (
+    SELECT platform, kol_id, seen_at
+    FROM silver.content_hourly
+    UNION ALL
+    SELECT platform, kol_id, updated_at AS seen_at
+    FROM silver.kol_profiles
+    UNION ALL
+    SELECT platform, coalesce(username, user_id) AS kol_id, event_time AS seen_at
+    FROM bronze.comments
+    UNION ALL
+    SELECT platform, coalesce(username, user_id) AS kol_id, event_time AS seen_at
+    FROM bronze.products
+    UNION ALL
+    SELECT platform, coalesce(username, user_id) AS kol_id, event_time AS seen_at
+    FROM bronze.discovery
+),
+moments AS (
     SELECT platform, max(seen_at) AS seen_at
-    FROM (
-        SELECT platform, seen_at
-        FROM silver.content_hourly
-        UNION ALL
-        SELECT platform, updated_at AS seen_at
-        FROM silver.kol_profiles
-    ) AS events
+    FROM events
     GROUP BY platform
 ),
 platforms AS (
@@ -30,17 +43,10 @@ platforms AS (
 ),
 active AS (
     SELECT e.platform, e.kol_id, max(e.seen_at) AS seen_at
-    FROM (
-        SELECT platform, kol_id, seen_at
-        FROM silver.content_hourly
-        WHERE kol_id IS NOT NULL
-        UNION ALL
-        SELECT platform, kol_id, updated_at AS seen_at
-        FROM silver.kol_profiles
-    ) AS e
+    FROM events AS e
     JOIN platforms AS p
         ON p.platform = e.platform
-    WHERE e.seen_at > p.newest_at - INTERVAL '24' HOUR
+    WHERE e.kol_id IS NOT NULL AND e.seen_at > p.newest_at - INTERVAL '24' HOUR
     GROUP BY e.platform, e.kol_id
 ),
 -- Contents that were looked at in the last 10 minutes, with all their looks.

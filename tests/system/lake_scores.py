@@ -322,10 +322,13 @@ def engagement_of(videos, content):
     return looks
 
 
-def kol_velocity(profiles, videos, content, hourly_engagement):
+def kol_velocity(events, content, hourly_engagement):
+    profiles, videos = events["profiles"], events["videos"]
     looks = engagement_of(videos, content)
-    seen = pd.concat([profiles[[*KEYS, "event_time"]], looks[[*KEYS, "event_time"]]])
-    newest_of = pd.concat([profiles, videos]).groupby("platform")["event_time"].max()
+    seen = [part if topic != "videos" else looks for topic, part in events.items()]
+    seen = pd.concat([part[[*KEYS, "event_time"]] for part in seen if len(part)])
+    moments = [part[["platform", "event_time"]] for part in events.values() if len(part)]
+    newest_of = pd.concat(moments).groupby("platform")["event_time"].max()
     out = []
     for platform, newest in newest_of.items():
         as_of = newest.floor("min") + MINUTE
@@ -544,7 +547,7 @@ def score_tables(events, content, accounts, metrics, hourly_engagement, models):
     features = kol_trust_features(accounts)
     products = owned_products(events["products"], content)
     sold = product_success(products, models.get("success"))
-    velocity = kol_velocity(events["profiles"], events["videos"], content, hourly_engagement)
+    velocity = kol_velocity(events, content, hourly_engagement)
     scores = kol_scores(features, metrics, sold, velocity, models.get("trust"))
     return {
         "silver.kol_trust_features": features,

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from engines import catalog_of
-from lake_cases import corners, score_corners, video
+from lake_cases import corners, product, profile, score_corners, video
 from lake_reference import FIELDS
 from lake_rows import difference, rows_of
 from lake_scores import Model, all_tables
@@ -274,6 +274,30 @@ def test_corners_of_scores_come_out_as_meant(kol):
     for row in rows:
         parts.setdefault(row["product_id"], set()).add(row["split"])
     assert {len(names) for names in parts.values()} == {1}
+
+
+def test_an_event_of_any_kind_keeps_a_kol_in_trend(kol):
+    names = ("talked", "seller", "found", "silent")
+    comment = {"event_type": "comment", "platform": "tiktok", "comment_text": "ok"}
+    found = {"event_type": "discovery", "platform": "tiktok", "username": "found"}
+    import_events(
+        kol,
+        [profile("20T10:00:00", username=name, followers_count=10) for name in names]
+        + [video("quiet", "20T10:00:00", username="silent", view_count=5)]
+        + [comment | {"event_time": "2025-06-25T10:00:00Z", "video_id": "x", "username": "talked"}]
+        + [found | {"event_time": "2025-06-25T09:00:00Z", "video_id": "y"}]
+        + [product("sold", "06-24T12:00:01", username="seller", product_id="p")]
+        + [product("at-bound", "06-24T12:00:00", username="silent", product_id="q")]
+        + [product("newest", "06-25T12:00:00", username="no-kol", product_id="p")],
+    )
+    make(kol)
+    tables = assert_as_computed(kol)
+    velocity = by_key("silver.kol_velocity", tables)
+    active = {"talked", "seller", "found"}
+    assert {kol_id for _, kol_id in velocity} == active | {"no-kol"}
+    assert {row["as_of"] for row in velocity.values()} == {1750852860000000}  # 12:01 on the 25th
+    scores = rows_as_dicts(tables, "gold.kol_scores")
+    assert {row["kol_id"] for row in scores if row["trending_score"] is not None} == active
 
 
 def test_a_total_that_no_platform_has_moves_no_window(kol):
