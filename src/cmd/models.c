@@ -347,11 +347,17 @@ static enum kol_status rollback(const struct invocation *call, struct registry *
                                 struct kol_error *err)
 {
     char version[32] = "";
+    struct buf skipped = {0};
     enum score_kind kind = SCORE_TRUST;
     enum kol_status status = models_kind(call->args[1], &kind, err);
     if (status == KOL_OK) {
-        status = registry_rollback(registry, call->args[1], REGISTRY_PRODUCTION, version, err);
+        status =
+            registry_rollback(registry, call->args[1], REGISTRY_PRODUCTION, version, &skipped, err);
     }
+    if (skipped.len) {
+        fputs(skipped.ptr, stderr);
+    }
+    buf_free(&skipped);
     return status == KOL_OK ? put_move(call, version, err) : status;
 }
 

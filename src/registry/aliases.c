@@ -145,10 +145,8 @@ static void add_history(json_t *file, const char *alias, const char *from, const
     buf_free(&at);
 }
 
-/* Changes the state in memory; false where it is as wished already. KOL_NOT_FOUND: nothing to take
- * back. */
-static enum kol_status change(json_t *file, const char *alias, const char *version, bool *changed,
-                              char now[REGISTRY_NAME_BYTES], struct kol_error *err)
+/* The row of an alias, made where there is none; `from` gets where it points. */
+static json_t *row_of(json_t *file, const char *alias, char from[REGISTRY_NAME_BYTES])
 {
     json_t *aliases = json_object_get(file, "aliases");
     json_t *row = json_object_get(aliases, alias);
@@ -156,45 +154,78 @@ static enum kol_status change(json_t *file, const char *alias, const char *versi
         row = json_pack("{s:s, s:[]}", "version", "", "before");
         json_object_set_new(aliases, alias, row);
     }
-    json_t *before = json_object_get(row, "before");
-    size_t moves = json_array_size(before);
-    char from[REGISTRY_NAME_BYTES];
-    snprintf(from, sizeof from, "%s", json_string_value(json_object_get(row, "version")));
-    if (!version && !moves) {
-        return kol_fail(err, KOL_NOT_FOUND, "%s has no move that could be taken back", alias);
-    }
-    snprintf(now, REGISTRY_NAME_BYTES, "%s",
-             version ? version : json_string_value(json_array_get(before, moves - 1)));
-    *changed = !version || strcmp(from, version) != 0;
-    if (version && *changed) {
-        json_array_append_new(before, json_string(from));
-        cut_front(before);
-    } else if (!version) {
-        json_array_remove(before, moves - 1);
-    }
-    json_object_set_new(row, "version", json_string(now));
-    if (*changed) {
-        add_history(file, alias, from, now, version ? "move" : "rollback");
-    }
-    return KOL_OK;
+    snprintf(from, REGISTRY_NAME_BYTES, "%s", json_string_value(json_object_get(row, "version")));
+    return row;
+}
+
+static enum kol_status store(const char *path, const json_t *file, struct kol_error *err)
+{
+    char *text = json_dumps(file, JSON_INDENT(1));
+    FAILPOINT("registry.alias");
+    enum kol_status status = file_replace(path, str_of(text), err);
+    FAILPOINT("registry.moved");
+    free(text);
+    return status;
 }
 
 enum kol_status aliases_move(const char *folder, const char *alias, const char *version,
-                             char now[REGISTRY_NAME_BYTES], struct kol_error *err)
+                             struct kol_error *err)
 {
     json_t *file;
-    bool changed = false;
+    char from[REGISTRY_NAME_BYTES];
     char *path = file_join(folder, "aliases.json");
     enum kol_status status = load(path, &file, err);
     if (status == KOL_OK) {
-        status = change(file, alias, version, &changed, now, err);
+        json_t *row = row_of(file, alias, from);
+        json_t *before = json_object_get(row, "before");
+        if (strcmp(from, version) != 0) { /* else it is as wished already */
+            json_array_append_new(before, json_string(from));
+            cut_front(before);
+            json_object_set_new(row, "version", json_string(version));
+            add_history(file, alias, from, version, "move");
+            status = store(path, file, err);
+        }
     }
-    if (status == KOL_OK && changed) {
-        char *text = json_dumps(file, JSON_INDENT(1));
-        FAILPOINT("registry.alias");
-        status = file_replace(path, str_of(text), err);
-        FAILPOINT("registry.moved");
-        free(text);
+    json_decref(file);
+    free(path);
+    return status;
+}
+
+/* Takes from `before` until there is one to go back to; where it points already is none. */
+static enum kol_status pop(json_t *before, const char *alias, const char *from,
+                           const struct registry_back *back, char now[REGISTRY_NAME_BYTES],
+                           struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    for (size_t moves = json_array_size(before); moves && status == KOL_OK; moves--) {
+        snprintf(now, REGISTRY_NAME_BYTES, "%s",
+                 json_string_value(json_array_get(before, moves - 1)));
+        json_array_remove(before, moves - 1);
+        if (strcmp(now, from) != 0 && back->may(now, back->user, &status, err)) {
+            return KOL_OK;
+        }
+    }
+    return status == KOL_OK
+               ? kol_fail(err, KOL_NOT_FOUND, "%s has no move that could be taken back", alias)
+               : status;
+}
+
+enum kol_status aliases_back(const char *folder, const char *alias,
+                             const struct registry_back *back, char now[REGISTRY_NAME_BYTES],
+                             struct kol_error *err)
+{
+    json_t *file;
+    char from[REGISTRY_NAME_BYTES];
+    char *path = file_join(folder, "aliases.json");
+    enum kol_status status = load(path, &file, err);
+    if (status == KOL_OK) {
+        json_t *row = row_of(file, alias, from);
+        status = pop(json_object_get(row, "before"), alias, from, back, now, err);
+        if (status == KOL_OK) {
+            json_object_set_new(row, "version", json_string(now));
+            add_history(file, alias, from, now, "rollback");
+            status = store(path, file, err);
+        }
     }
     json_decref(file);
     free(path);

@@ -35,6 +35,13 @@ struct registry_stamp {
     int64_t words[10]; /* five a file */
 };
 
+/* Whether an alias may go back to a version, asked while no other process moves one: false passes
+ * it over for good. A failure, by *status, ends the rollback and changes nothing. */
+struct registry_back {
+    bool (*may)(const char *version, void *user, enum kol_status *status, struct kol_error *err);
+    void *user;
+};
+
 struct registry_backend {
     const char *name;
 
@@ -63,10 +70,16 @@ struct registry_backend {
     enum kol_status (*aliases)(void *state, const char *model, struct arena *arena,
                                struct registry_aliases *out, struct kol_error *err);
 
-    /* Moves an alias; `version` NULL: back to where it was before its last move. `now` gets where
-     * it points then, "" for nowhere. No move of another process is ever lost. */
+    /* Moves an alias. No move of another process is ever lost. */
     enum kol_status (*move)(void *state, const char *model, const char *alias, const char *version,
-                            char now[REGISTRY_NAME_BYTES], struct kol_error *err);
+                            struct kol_error *err);
+
+    /* Moves an alias back to the last place before its last move that may be gone back to. `now`
+     * gets where it points then, "" for nowhere. KOL_NOT_FOUND, and no change, where there is none.
+     */
+    enum kol_status (*back)(void *state, const char *model, const char *alias,
+                            const struct registry_back *back, char now[REGISTRY_NAME_BYTES],
+                            struct kol_error *err);
 
     /* A cheap look at the aliases (`version` NULL) or at the files of a version. What is not there
      * has a stamp, too. */
@@ -83,7 +96,10 @@ enum kol_status aliases_read(const char *folder, struct arena *arena, struct reg
 
 /* The caller holds the lock of the folder. */
 enum kol_status aliases_move(const char *folder, const char *alias, const char *version,
-                             char now[REGISTRY_NAME_BYTES], struct kol_error *err) KOL_CHECKED;
+                             struct kol_error *err) KOL_CHECKED;
+enum kol_status aliases_back(const char *folder, const char *alias,
+                             const struct registry_back *back, char now[REGISTRY_NAME_BYTES],
+                             struct kol_error *err) KOL_CHECKED;
 
 /* The highest number that any alias points at or has pointed at; 0 where none did, or the file
  * cannot be read. */

@@ -482,14 +482,30 @@ static enum kol_status folder_aliases(void *state, const char *model, struct are
 }
 
 static enum kol_status folder_move(void *state, const char *model, const char *alias,
-                                   const char *version, char now[REGISTRY_NAME_BYTES],
+                                   const char *version, struct kol_error *err)
+{
+    int lock = -1;
+    char *path = model_path(state, model);
+    enum kol_status status = lock_model(state, model, &lock, err);
+    if (status == KOL_OK) {
+        status = aliases_move(path, alias, version, err);
+    }
+    if (lock >= 0) {
+        close(lock);
+    }
+    free(path);
+    return status;
+}
+
+static enum kol_status folder_back(void *state, const char *model, const char *alias,
+                                   const struct registry_back *back, char now[REGISTRY_NAME_BYTES],
                                    struct kol_error *err)
 {
     int lock = -1;
     char *path = model_path(state, model);
     enum kol_status status = lock_model(state, model, &lock, err);
     if (status == KOL_OK) {
-        status = aliases_move(path, alias, version, now, err);
+        status = aliases_back(path, alias, back, now, err);
     }
     if (lock >= 0) {
         close(lock);
@@ -536,5 +552,6 @@ const struct registry_backend registry_folder = {
     .add = folder_add,
     .aliases = folder_aliases,
     .move = folder_move,
+    .back = folder_back,
     .stamp = folder_stamp,
 };

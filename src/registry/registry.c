@@ -373,33 +373,15 @@ enum kol_status registry_alias(struct registry *registry, const char *model, con
 {
     struct registry_version found;
     struct arena arena;
-    char now[REGISTRY_NAME_BYTES];
     arena_init(&arena, 0);
     enum kol_status status = check_alias(model, alias, err);
     if (status == KOL_OK) {
         status = registry_find(registry, model, version, &arena, &found, err);
     }
     if (status == KOL_OK) {
-        status = registry->backend->move(registry->state, model, alias, found.version, now, err);
+        status = registry->backend->move(registry->state, model, alias, found.version, err);
     }
     arena_free(&arena);
-    return status;
-}
-
-enum kol_status registry_rollback(struct registry *registry, const char *model, const char *alias,
-                                  char version[32], struct kol_error *err)
-{
-    enum kol_status status = check_alias(model, alias, err);
-    if (status == KOL_OK) {
-        status = registry->backend->move(registry->state, model, alias, NULL, version, err);
-    }
-    if (status == KOL_NOT_FOUND) {
-        kol_wrap(err, "%s", model);
-    }
-    if (status == KOL_OK && !version[0] && strcmp(alias, REGISTRY_PRODUCTION) == 0 &&
-        shipped_have(model)) {
-        put_name(version, REGISTRY_SHIPPED);
-    }
     return status;
 }
 
@@ -486,6 +468,63 @@ enum kol_status registry_load(struct registry *registry, enum score_kind kind, c
         status = load_version(registry, kind, &version, out, err);
     }
     arena_free(&arena);
+    return status;
+}
+
+/* ---- rolling back ---- */
+
+struct going_back {
+    struct registry *registry;
+    const char *model;
+    enum score_kind kind;
+    struct buf *skipped;
+};
+
+/* "" means that nothing is set; any other must be loaded, as by who serves it. */
+static bool may_go_back(const char *version, void *user, enum kol_status *status,
+                        struct kol_error *err)
+{
+    const struct going_back *going = user;
+    struct score_model model;
+    struct kol_error why = {0};
+    if (!version[0]) {
+        return true;
+    }
+    enum kol_status found = registry_load(going->registry, going->kind, version, &model, &why);
+    gbdt_free(&model.gbdt);
+    if (found == KOL_NOT_FOUND || found == KOL_CORRUPT) {
+        buf_printf(going->skipped, "%s/%s is passed over: %s\n", going->model, version,
+                   why.message);
+    } else if (found != KOL_OK) {
+        *status = kol_fail(err, found, "%s", why.message);
+    }
+    return found == KOL_OK;
+}
+
+enum kol_status registry_rollback(struct registry *registry, const char *model, const char *alias,
+                                  char version[32], struct buf *skipped, struct kol_error *err)
+{
+    struct buf lines = {0};
+    struct going_back going = {.registry = registry, .model = model, .skipped = &lines};
+    enum kol_status status = check_alias(model, alias, err);
+    if (status == KOL_OK) {
+        status = kind_of(model, &going.kind, err);
+    }
+    if (status == KOL_OK) {
+        const struct registry_back back = {may_go_back, &going};
+        status = registry->backend->back(registry->state, model, alias, &back, version, err);
+    }
+    if (status == KOL_NOT_FOUND) {
+        kol_wrap(err, "%s", model);
+    }
+    if (status == KOL_OK && !version[0] && strcmp(alias, REGISTRY_PRODUCTION) == 0 &&
+        shipped_have(model)) {
+        put_name(version, REGISTRY_SHIPPED);
+    }
+    if (skipped && lines.len) {
+        buf_put(skipped, buf_str(&lines));
+    }
+    buf_free(&lines);
     return status;
 }
 

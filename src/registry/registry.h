@@ -80,10 +80,12 @@ enum kol_status registry_alias(struct registry *registry, const char *model, con
                                const char *version, struct kol_error *err) KOL_CHECKED;
 
 /* Points the alias back at what it was before its last move, and again with each call; `version`
- * gets what is meant by it then: "" where it is set no more and nothing ships. KOL_NOT_FOUND where
- * there is no move left to take back. */
+ * gets what is meant by it then: "" where it is set no more and nothing ships. A version that is
+ * gone or broken is passed over for the one before it; `skipped`, unless NULL, gets a line for each
+ * of them. KOL_NOT_FOUND where there is no move left to take back: nothing is changed then. */
 enum kol_status registry_rollback(struct registry *registry, const char *model, const char *alias,
-                                  char version[32], struct kol_error *err) KOL_CHECKED;
+                                  char version[32], struct buf *skipped,
+                                  struct kol_error *err) KOL_CHECKED;
 
 /* ---- what serves ---- */
 

@@ -236,6 +236,10 @@ def test_a_version_in_production_that_is_gone_is_named(kol, made, model, name):
     promote(kol, "2", "--force", model=model)
     assert serving(kol, model) == ["2"]
     assert f"{model}: production names" not in kol("models", "list").errors
+    back = kol("models", "rollback", model, "--format", "json")
+    assert f"{model}/1 is passed over" in back.errors
+    assert back.json()[0]["version"] == ("shipped" if model == "trust" and SHIPS else None)
+    kol("models", "rollback", model, status=1)
 
 
 def test_moves_of_several_processes_are_all_kept(kol, made):

@@ -140,7 +140,7 @@ static void test_an_alias_goes_back_move_by_move(void **state)
     for (int i = 1; i <= 3; i++) {
         assert_ok(add_model(registry, SCORE_TRUST, i, version));
     }
-    assert_int_equal(registry_rollback(registry, "trust", "production", version, &err),
+    assert_int_equal(registry_rollback(registry, "trust", "production", version, NULL, &err),
                      KOL_NOT_FOUND);
     assert_ok(registry_alias(registry, "trust", "production", "1", &err));
     assert_ok(registry_alias(registry, "trust", "candidate", "3", &err));
@@ -152,16 +152,57 @@ static void test_an_alias_goes_back_move_by_move(void **state)
     assert_true(found.serves);
     assert_non_null(strstr(found.aliases, "production"));
     assert_non_null(strstr(found.aliases, "candidate"));
-    assert_ok(registry_rollback(registry, "trust", "production", version, &err));
+    assert_ok(registry_rollback(registry, "trust", "production", version, NULL, &err));
     assert_string_equal(version, "2");
-    assert_ok(registry_rollback(registry, "trust", "production", version, &err));
+    assert_ok(registry_rollback(registry, "trust", "production", version, NULL, &err));
     assert_string_equal(version, "1");
     assert_string_equal(find(registry, &arena, "production").version, "1");
-    assert_ok(registry_rollback(registry, "trust", "production", version, &err));
+    assert_ok(registry_rollback(registry, "trust", "production", version, NULL, &err));
     assert_true(version[0] == '\0' || strcmp(version, REGISTRY_SHIPPED) == 0);
     assert_false(find(registry, &arena, "1").serves);
-    assert_int_equal(registry_rollback(registry, "trust", "production", version, &err),
+    assert_int_equal(registry_rollback(registry, "trust", "production", version, NULL, &err),
                      KOL_NOT_FOUND);
+    arena_free(&arena);
+    registry_close(&registry);
+}
+
+static void remove_version(const char *number)
+{
+    char command[160];
+    snprintf(command, sizeof command, "rm -r '%s/models/trust/%s'", folder, number);
+    assert_int_equal(system(command), 0);
+}
+
+static void test_a_rollback_passes_over_what_is_gone_or_broken(void **state)
+{
+    (void)state;
+    struct registry *registry = open_registry();
+    struct arena arena;
+    struct buf skipped = {0};
+    arena_init(&arena, 0);
+    for (int i = 1; i <= 4; i++) {
+        assert_ok(add_model(registry, SCORE_TRUST, i, version));
+        assert_ok(registry_alias(registry, "trust", "production", version, &err));
+    }
+    remove_version("3");
+    write_file("models/trust/2/model.txt", "broken\n");
+    assert_ok(registry_rollback(registry, "trust", "production", version, &skipped, &err));
+    assert_string_equal(version, "1");
+    assert_string_equal(find(registry, &arena, "production").version, "1");
+    assert_non_null(strstr(skipped.ptr, "trust/3 is passed over: "));
+    assert_non_null(strstr(skipped.ptr, "trust/2 is passed over: "));
+    assert_null(strstr(skipped.ptr, "trust/1 is passed over"));
+    /* 1, 4, 1, and 4 goes: there is no going back from 1 to 1. */
+    assert_ok(registry_alias(registry, "trust", "other", "1", &err));
+    assert_ok(registry_alias(registry, "trust", "other", "4", &err));
+    assert_ok(registry_alias(registry, "trust", "other", "1", &err));
+    remove_version("4");
+    assert_ok(registry_rollback(registry, "trust", "other", version, NULL, &err));
+    assert_string_equal(version, "");
+    assert_int_equal(
+        registry_find(registry, "trust", "other", &arena, &(struct registry_version){0}, &err),
+        KOL_NOT_FOUND);
+    buf_free(&skipped);
     arena_free(&arena);
     registry_close(&registry);
 }
@@ -341,9 +382,9 @@ static void test_what_ships_serves_until_a_promotion_and_after_a_rollback(void *
     assert_serves(registry, "trust/1");
     assert_ok(registry_alias(registry, "trust", "production", REGISTRY_SHIPPED, &err));
     assert_serves(registry, "trust/shipped");
-    assert_ok(registry_rollback(registry, "trust", "production", version, &err));
+    assert_ok(registry_rollback(registry, "trust", "production", version, NULL, &err));
     assert_serves(registry, "trust/1");
-    assert_ok(registry_rollback(registry, "trust", "production", version, &err));
+    assert_ok(registry_rollback(registry, "trust", "production", version, NULL, &err));
     assert_string_equal(version, REGISTRY_SHIPPED);
     assert_serves(registry, "trust/shipped");
     arena_free(&arena);
@@ -393,7 +434,8 @@ static void test_processes_lose_no_version_and_no_move(void **state)
     assert_int_equal(number(all[0].version), WRITERS * ROUNDS);
     bool seen[WRITERS * ROUNDS + 1] = {false};
     seen[number(find(registry, &arena, "shared").version)] = true;
-    while (registry_rollback(registry, "trust", "shared", version, &err) == KOL_OK && version[0]) {
+    while (registry_rollback(registry, "trust", "shared", version, NULL, &err) == KOL_OK &&
+           version[0]) {
         assert_false(seen[number(version)]);
         seen[number(version)] = true;
         back++;
@@ -402,7 +444,8 @@ static void test_processes_lose_no_version_and_no_move(void **state)
     for (int i = 0; i < WRITERS; i++) {
         char alias[16];
         snprintf(alias, sizeof alias, "w%d", i);
-        for (back = 0; registry_rollback(registry, "trust", alias, version, &err) == KOL_OK;) {
+        for (back = 0;
+             registry_rollback(registry, "trust", alias, version, NULL, &err) == KOL_OK;) {
             back++;
         }
         assert_int_equal(back, ROUNDS);
@@ -419,6 +462,7 @@ int main(void)
         TEST(test_a_number_is_not_given_twice),
         TEST(test_what_is_no_model_for_the_name_is_refused),
         TEST(test_an_alias_goes_back_move_by_move),
+        TEST(test_a_rollback_passes_over_what_is_gone_or_broken),
         TEST(test_a_name_that_is_not_there_says_what_is),
         TEST(test_a_broken_version_is_named_and_the_others_go_on),
         TEST(test_broken_aliases_are_named_and_nobody_guesses_what_serves),

@@ -56,7 +56,7 @@ static void test_a_moved_alias_swaps_and_what_was_taken_stays(void **state)
     assert_string_equal(old->by_kind[SCORE_TRUST].version, "trust/1");
     assert_true(answers(&old->by_kind[SCORE_TRUST], SCORE_TRUST));
     serving_drop(serving, old);
-    assert_ok(registry_rollback(registry, "trust", REGISTRY_PRODUCTION, version, &err));
+    assert_ok(registry_rollback(registry, "trust", REGISTRY_PRODUCTION, version, NULL, &err));
     assert_ok(serving_refresh(serving, &swapped, &err));
     assert_true(swapped);
     assert_serves(serving, "trust/1", "success/1");
