@@ -128,8 +128,6 @@ def test_a_row_says_from_which_offsets(lake, models):
     lake("etl", "--no-online")
     said = {row["source_offsets"] for row in ledger(lake) if row["kol_id"] == "offset"}
     assert [json.loads(text) for text in said] == [places(lake)] and places(lake) != begun
-    # Files put together keep what the version says of itself.
-    lake("maintain")
     promote(lake, models / "two.txt")
     lake("etl", "--no-online")
     assert None not in {row["source_offsets"] for row in ledger(lake)}
