@@ -171,7 +171,7 @@ def test_rows_that_say_nothing_are_refused(kol, made, tmp_path):
     path = write_csv(tmp_path / "one.csv", rows, labels * 0, accounts)
     assert "class 0" in kol(*compare, path, status=1).errors
     path = write_csv(tmp_path / "two.csv", rows, labels + 2, accounts)
-    assert "untrustworthy must be 0 or 1" in kol(*compare, path, status=1).errors
+    assert "untrustworthy is 3 and must be 0 or 1" in kol(*compare, path, status=1).errors
     path.write_text("a,b\n1,2\n")
     assert str(path) in kol(*compare, path, status=1).errors
     kol(*compare, tmp_path / "absent.csv", status=1)
