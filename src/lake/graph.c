@@ -92,8 +92,8 @@ static enum kol_status add_embedded(struct graph *graph, struct kol_error *err)
         const struct lake_table *table =
             lake_table_find(arena_copy(&graph->arena, space).ptr, name.ptr);
         if (!table || (table->kind != LAKE_SQL && table->kind != LAKE_SCORE)) {
-            return kol_fail(err, KOL_INVALID, "sql/%s.sql has no row of kind SQL or SCORE in tables.def",
-                            file->name);
+            return kol_fail(err, KOL_INVALID,
+                            "sql/%s.sql has no row of kind SQL or SCORE in tables.def", file->name);
         }
         status = add_node(graph, table, (struct str){(const char *)file->bytes, file->len},
                           join(&graph->arena, "sql", '/', file->name), err);

@@ -1,4 +1,5 @@
-/* score_functions.h: what the functions of score_functions.c are called in SQL. Private.
+/*
+ * score_functions.h: what the functions of score_functions.c are called in SQL. Private.
  *
  *   kol_trust_features(12 inputs)    STRUCT of the 29 features by name
  *   kol_success_features(9 inputs)   STRUCT of the 21 features by name
@@ -7,8 +8,8 @@
  *                                    STRUCT(trust_score, trust_label, risk_level, confidence,
  *                                    in_domain, outside, success_label, trending_score,
  *                                    trending_label, composite_score, parts)
- *   kol_trust_names(text)            names of the trust features whose bits a number in decimal has,
- *                                    between commas
+ *   kol_trust_names(text)            names of the trust features whose bits a number has, between
+ *                                    commas
  *   kol_split(text)                  train, validation or test: 70, 15, 15 in a hundred
  * Inputs are in the order of struct trust_inputs and struct success_inputs.
  */
