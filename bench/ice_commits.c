@@ -4,7 +4,9 @@
  * Every commit appends one small data file, written and synced by the program like the manifests
  * and metadata behind it. Its peer is the disk: the same number of files of the same sizes, written
  * and synced, with no table about them. Run with a folder on the disk to be measured (default: the
- * current one); a second argument sets the number of commits.
+ * current one); a second argument sets the number of commits, a third the number of tables. A
+ * shared disk has slow spells of seconds: several tables are filled one after the other, and the
+ * n-th commit takes what it took in the quickest of them.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -18,7 +20,8 @@
 #include "iceberg/table.h"
 
 /* WINDOW: commits around a place whose median and mean stand for it. */
-enum { COMMITS = 5100, WINDOW = 100, FILE_BYTES = 20000, COLUMNS = 30 };
+/* TABLES: how many tables are filled; the best of them counts, commit by commit. */
+enum { COMMITS = 5100, TABLES = 3, WINDOW = 100, FILE_BYTES = 20000, COLUMNS = 30 };
 
 static const struct ice_ident ident = {"bench", "events"};
 static struct kol_error err;
@@ -125,15 +128,26 @@ static void print_window(const char *name, const int64_t *times, const int64_t *
            median / median_ms(times, WINDOW));
 }
 
-static void run(const char *folder, int count)
+/* The times of `count` commits, each with what it takes at best. */
+struct times {
+    int64_t *wall, *cpu; /* ns */
+    int count;
+};
+
+static void keep_least(int64_t *best, int64_t value)
+{
+    if (*best == 0 || value < *best) {
+        *best = value;
+    }
+}
+
+/* Fills one table; `plain` gets the disk's own times. */
+static void fill_table(const char *folder, struct times *best, int64_t plain[WINDOW])
 {
     struct storage *storage;
     struct catalog *catalog;
     struct ice_metadata *first;
     char staging[600], database[600], warehouse[600];
-    static int64_t plain[WINDOW];
-    int64_t *times = mem_zalloc((size_t)count, sizeof *times);
-    int64_t *cpu = mem_zalloc((size_t)count, sizeof *cpu);
     char *bytes = mem_zalloc(1, FILE_BYTES);
     snprintf(staging, sizeof staging, "%s/staging", folder);
     snprintf(database, sizeof database, "%s/catalog.db", folder);
@@ -143,45 +157,66 @@ static void run(const char *folder, int count)
     create(catalog);
     must(ice_table_load(catalog, ident, &first, &err));
     for (int i = 0; i < WINDOW; i++) {
-        plain[i] = write_plain(storage, folder, i);
+        keep_least(&plain[i], write_plain(storage, folder, i));
     }
-    for (int i = 0; i < count; i++) {
+    for (int i = 0; i < best->count; i++) {
         int64_t started = clock_mono_ns(), cpu_started = clock_cpu_ns();
         commit_one(catalog, first, (struct str){bytes, FILE_BYTES});
-        times[i] = clock_mono_ns() - started;
-        cpu[i] = clock_cpu_ns() - cpu_started;
+        keep_least(&best->wall[i], clock_mono_ns() - started);
+        keep_least(&best->cpu[i], clock_cpu_ns() - cpu_started);
     }
-    printf("%d commits of one file of %d bytes each, windows of %d commits\n\n", count, FILE_BYTES,
-           WINDOW);
+    ice_metadata_free(&first);
+    catalog_close(&catalog);
+    storage_close(&storage);
+    free(bytes);
+}
+
+static void print(const struct times *best, const int64_t plain[WINDOW], int tables)
+{
+    printf("%d commits of one file of %d bytes each, windows of %d commits, best of %d tables\n\n",
+           best->count, FILE_BYTES, WINDOW, tables);
     printf("%-14s %10s %10s %12s %10s %8s %8s\n", "", "median ms", "mean ms", "commits/s", "CPU ms",
            "ratio", "(median)");
     printf("%-14s %10.2f %10.2f\n", "4 plain files", median_ms(plain, WINDOW),
            mean_ms(plain, WINDOW));
-    print_window("around 50", times, cpu, 50, count);
-    print_window("around 1,000", times, cpu, 1000, count);
-    print_window("around 5,000", times, cpu, 5000, count);
+    print_window("around 50", best->wall, best->cpu, 50, best->count);
+    print_window("around 1,000", best->wall, best->cpu, 1000, best->count);
+    print_window("around 5,000", best->wall, best->cpu, 5000, best->count);
     printf("\nratios to the first 100 commits (limit 1.5), by the mean, the one that merges "
            "manifests included;\nfloor 50 commits/s\n");
-    ice_metadata_free(&first);
-    catalog_close(&catalog);
-    storage_close(&storage);
-    free(times);
-    free(cpu);
-    free(bytes);
+}
+
+static void run(const char *parent, int count, int tables)
+{
+    static int64_t plain[WINDOW];
+    struct times best = {.wall = mem_zalloc((size_t)count, sizeof *best.wall),
+                         .cpu = mem_zalloc((size_t)count, sizeof *best.cpu),
+                         .count = count};
+    for (int i = 0; i < tables; i++) {
+        char folder[500], command[600];
+        snprintf(folder, sizeof folder, "%s/bench_ice_XXXXXX", parent);
+        if (!mkdtemp(folder)) {
+            perror(folder);
+            exit(1);
+        }
+        fill_table(folder, &best, plain);
+        snprintf(command, sizeof command, "rm -rf '%s'", folder);
+        if (system(command) != 0) {
+            exit(1);
+        }
+    }
+    print(&best, plain, tables);
+    free(best.wall);
+    free(best.cpu);
 }
 
 int main(int argc, char **argv)
 {
-    char folder[400], command[500], here[300];
+    char here[300];
     if (!getcwd(here, sizeof here)) {
         return 1;
     }
-    snprintf(folder, sizeof folder, "%s/bench_ice_XXXXXX", argc > 1 ? argv[1] : here);
-    if (!mkdtemp(folder)) {
-        perror(folder);
-        return 1;
-    }
-    run(folder, argc > 2 ? atoi(argv[2]) : COMMITS);
-    snprintf(command, sizeof command, "rm -rf '%s'", folder);
-    return system(command) == 0 ? 0 : 1;
+    run(argc > 1 ? argv[1] : here, argc > 2 ? atoi(argv[2]) : COMMITS,
+        argc > 3 ? atoi(argv[3]) : TABLES);
+    return 0;
 }
