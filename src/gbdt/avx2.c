@@ -11,10 +11,10 @@ typedef __m256i mask; /* 0 or -1 */
 
 #define TARGET __attribute__((target("avx2,bmi2")))
 #define KERNEL TARGET static inline
-#define KERNEL_TOPS
 #define VECTORS 2
 #define FEW 16
-#define LOOKED_UP 32 /* columns that v_look() can tell apart */
+#define KERNEL_TOPS 32
+#define KERNEL_HALVES true
 
 KERNEL vec v_load(const void *from)
 {
@@ -57,7 +57,7 @@ KERNEL struct tables v_tables(const int8_t *codes)
         _mm256_broadcastsi128_si256(_mm_loadu_si128((const __m128i *)(const void *)(codes + 16)))};
 }
 
-/* Columns as gbdt_add_tops() writes them with `halves`: bit 7 makes the shuffle give 0. */
+/* Columns as KERNEL_HALVES has them written: bit 7 makes the shuffle give 0. */
 KERNEL vec v_look(const struct tables *tables, vec columns)
 {
     const vec flipped = _mm256_xor_si256(columns, _mm256_set1_epi8((char)0x80));
@@ -70,27 +70,6 @@ KERNEL vec v_look(const struct tables *tables, vec columns)
 static bool available(void)
 {
     return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("bmi2");
-}
-
-static bool prepare(struct gbdt_model *model, void **made)
-{
-    struct gbdt_complete *plan = gbdt_make_complete(model);
-    if (plan && plan->column_count <= LOOKED_UP) {
-        gbdt_add_tops(model, plan, true);
-    }
-    *made = plan;
-    return plan != NULL;
-}
-
-TARGET static double raw(const struct gbdt_model *model, const void *plan, const double *row)
-{
-    return kernel_raw(model, plan, row);
-}
-
-TARGET static void raw_rows(const struct gbdt_model *model, const void *plan, const double *rows,
-                            size_t count, double *out)
-{
-    kernel_raw_rows(model, plan, rows, count, out);
 }
 
 const struct gbdt_evaluator gbdt_avx2 = {"avx2", available, prepare, raw, raw_rows};

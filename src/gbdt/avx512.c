@@ -7,7 +7,8 @@
 #define WANTED "avx512f,avx512bw,bmi2"
 #include "gbdt/words512.h"
 
-#define LOOKED_UP 32 /* columns that v_look() can tell apart */
+#define KERNEL_TOPS 32
+#define KERNEL_HALVES true
 
 struct tables {
     vec low, high; /* the codes of columns 0..15 and 16..31, in each quarter */
@@ -20,7 +21,7 @@ KERNEL struct tables v_tables(const int8_t *codes)
     return (struct tables){_mm512_broadcast_i32x4(low), _mm512_broadcast_i32x4(high)};
 }
 
-/* Columns as gbdt_add_tops() writes them with `halves`: bit 7 makes the shuffle give 0. */
+/* Columns as KERNEL_HALVES has them written: bit 7 makes the shuffle give 0. */
 KERNEL vec v_look(const struct tables *tables, vec columns)
 {
     const vec flipped = _mm512_xor_si512(columns, _mm512_set1_epi8((char)0x80));
@@ -33,27 +34,6 @@ KERNEL vec v_look(const struct tables *tables, vec columns)
 static bool available(void)
 {
     return CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("bmi2");
-}
-
-static bool prepare(struct gbdt_model *model, void **made)
-{
-    struct gbdt_complete *plan = gbdt_make_complete(model);
-    if (plan && plan->column_count <= LOOKED_UP) {
-        gbdt_add_tops(model, plan, true);
-    }
-    *made = plan;
-    return plan != NULL;
-}
-
-TARGET static double raw(const struct gbdt_model *model, const void *plan, const double *row)
-{
-    return kernel_raw(model, plan, row);
-}
-
-TARGET static void raw_rows(const struct gbdt_model *model, const void *plan, const double *rows,
-                            size_t count, double *out)
-{
-    kernel_raw_rows(model, plan, rows, count, out);
 }
 
 const struct gbdt_evaluator gbdt_avx512 = {"avx512", available, prepare, raw, raw_rows};

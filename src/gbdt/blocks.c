@@ -57,21 +57,4 @@ static bool always(void)
     return true;
 }
 
-static bool prepare(struct gbdt_model *model, void **plan)
-{
-    *plan = gbdt_make_complete(model);
-    return *plan != NULL;
-}
-
-static double raw(const struct gbdt_model *model, const void *plan, const double *row)
-{
-    return kernel_raw(model, plan, row);
-}
-
-static void raw_rows(const struct gbdt_model *model, const void *plan, const double *rows,
-                     size_t count, double *out)
-{
-    kernel_raw_rows(model, plan, rows, count, out);
-}
-
 const struct gbdt_evaluator gbdt_blocks = {"blocks", always, prepare, raw, raw_rows};

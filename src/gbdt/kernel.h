@@ -1,18 +1,20 @@
 /*
  * kernel.h: the fast evaluators, written once for registers of any width. Private; no ordinary
- * header: each evaluator includes it once, behind the words of its instruction set.
+ * header: each evaluator includes it once, behind the words of its instruction set, and takes from
+ * it prepare(), raw() and raw_rows().
  *
- * Those are: KERNEL, how a function is declared; VECTORS, how many registers are worked on at once;
- * the types `vec` (signed bytes) and `mask` (one truth value a byte) and
+ * The words are: KERNEL, how a function is declared; VECTORS, how many registers are worked on at
+ * once; the types `vec` (signed bytes) and `mask` (one truth value a byte) and
  *
  *     v_load(bytes) v_store(bytes, vec) v_splat(byte)
  *     v_above(codes, ranks)    mask: codes > ranks
  *     v_pick(mask, no, yes)    vec
  *     v_next(mask, vec)        vec + 1 where the mask is true
  *
- * With KERNEL_TOPS also `struct tables`, v_tables(codes, columns) and v_look(tables, columns): the
- * codes of a row and how 64 trees look up their own ones in registers; VECTORS of `vec` are then 64
- * bytes.
+ * With KERNEL_TOPS also `struct tables`, v_tables(codes) and v_look(tables, columns): the codes of
+ * a row and how 64 trees look up their own ones in registers, where the model has at most
+ * KERNEL_TOPS columns, written as gbdt_add_tops() says of KERNEL_HALVES. VECTORS of `vec` are then
+ * 64 bytes.
  *
  * A walk down a tree takes a step after the other, each waiting for the last. Here nothing waits:
  * from the bottom up every node of a complete tree is compared, and a node picks between what its
@@ -305,4 +307,30 @@ KERNEL void kernel_raw_rows(const struct gbdt_model *model, const void *plan, co
         out += now;
         count -= now;
     }
+}
+
+/* The plan; where the model has too many columns for v_look(), one row walks down the trees. */
+static bool prepare(struct gbdt_model *model, void **made)
+{
+    struct gbdt_complete *plan = gbdt_make_complete(model);
+#ifdef KERNEL_TOPS
+    if (plan && plan->column_count <= KERNEL_TOPS) {
+        gbdt_add_tops(model, plan, KERNEL_HALVES);
+    }
+#endif
+    *made = plan;
+    return plan != NULL;
+}
+
+/* Of their own, so that each has its copy of what it calls: where raw_rows() calls raw() itself,
+ * GCC makes slower loops of plain C for a few rows. */
+KERNEL double raw(const struct gbdt_model *model, const void *plan, const double *row)
+{
+    return kernel_raw(model, plan, row);
+}
+
+KERNEL void raw_rows(const struct gbdt_model *model, const void *plan, const double *rows,
+                     size_t count, double *out)
+{
+    kernel_raw_rows(model, plan, rows, count, out);
 }

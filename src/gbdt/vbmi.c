@@ -8,7 +8,8 @@
 #define WANTED "avx512f,avx512bw,avx512vbmi,bmi2"
 #include "gbdt/words512.h"
 
-#define LOOKED_UP 64 /* columns that v_look() can tell apart */
+#define KERNEL_TOPS 64
+#define KERNEL_HALVES false
 
 struct tables {
     vec codes;
@@ -29,27 +30,6 @@ KERNEL vec v_look(const struct tables *tables, vec columns)
 static bool available(void)
 {
     return CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("avx512vbmi") && CPU_HAS("bmi2");
-}
-
-static bool prepare(struct gbdt_model *model, void **made)
-{
-    struct gbdt_complete *plan = gbdt_make_complete(model);
-    if (plan && plan->column_count <= LOOKED_UP) {
-        gbdt_add_tops(model, plan, false);
-    }
-    *made = plan;
-    return plan != NULL;
-}
-
-TARGET static double raw(const struct gbdt_model *model, const void *plan, const double *row)
-{
-    return kernel_raw(model, plan, row);
-}
-
-TARGET static void raw_rows(const struct gbdt_model *model, const void *plan, const double *rows,
-                            size_t count, double *out)
-{
-    kernel_raw_rows(model, plan, rows, count, out);
 }
 
 const struct gbdt_evaluator gbdt_vbmi = {"vbmi", available, prepare, raw, raw_rows};

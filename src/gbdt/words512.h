@@ -19,7 +19,6 @@ typedef __m512i vec;
 typedef __mmask64 mask;
 
 #define KERNEL TARGET static inline
-#define KERNEL_TOPS
 #define VECTORS 1
 #define FEW 16
 
