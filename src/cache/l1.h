@@ -1,0 +1,151 @@
+/*
+ * l1.h: the cache in the process: ready-made answers by key, bounded in bytes.
+ *
+ * It knows no HTTP: a value is opaque bytes of somebody else's with a destructor. What an entry was
+ * made from is told by its tags ("kol:twitter:alice", "list:tiktok", "copy:42"): whoever changes
+ * one of them drops the entry by l1_drop_tag().
+ *
+ * An entry lives through three spans, counted from when it was filled:
+ *
+ *     |------ fresh ------|-- stale-while-revalidate --|---- stale-if-error ----|  gone
+ *     ^ filled            ^ served, one load begins    ^ served only if the load fails
+ *
+ * Single flight: for one key at most one load runs, whatever the number that wait for it. Whoever
+ * is told L1_LOAD runs it and ends it by l1_fill() or l1_fail(); all others are woken with the
+ * entry or the failure. A generation fence makes an invalidation win over a load that began before
+ * it: what the load brings goes to those who were waiting already, is not kept, and who asks
+ * afterwards begins another load.
+ *
+ * Threads: all calls from any thread. Nothing blocks but for a short lock of a part of the table;
+ * wake-ups run in the thread that ends the load, outside of any lock.
+ */
+#ifndef CACHE_L1_H
+#define CACHE_L1_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/error.h"
+#include "base/str.h"
+
+struct l1;
+
+/* Lifes, in microseconds. Jitter (up to a tenth, by the hash of the key and the time) is taken off
+ * `fresh_us`, so that what was filled together does not expire together. */
+struct l1_life {
+    int64_t fresh_us; /* 0: not kept at all */
+    int64_t stale_us; /* stale-while-revalidate, behind fresh */
+    int64_t error_us; /* stale-if-error, behind stale */
+};
+
+/* What is kept. The cache calls `destroy` once, when neither the table nor a holder needs it. */
+struct l1_value {
+    void *data;
+    size_t bytes; /* of `data`, as it counts against the bound; key, tags and head are added */
+    void (*destroy)(void *data);
+};
+
+/* An entry, counted by its holders and constant while it is held. */
+struct l1_entry;
+void *l1_data(const struct l1_entry *entry);
+int64_t l1_filled_us(const struct l1_entry *entry); /* clock_now_us() when it was filled */
+int64_t l1_fresh_until_us(const struct l1_entry *entry);
+void l1_hold(struct l1_entry *entry); /* one more holder */
+void l1_release(struct l1_entry *entry);
+
+struct l1_options {
+    size_t max_bytes; /* of all entries together, heads included */
+    /* Early refresh: as the end of the fresh span comes near, some hits (the more the nearer, by
+     * the time that the last load took; XFetch of Vattani et al., 2015) are told to refresh. */
+    double early; /* the beta of that paper; 0: off */
+    /* The clock, for tests and simulations; NULL: clock_now_us(). */
+    int64_t (*now_us)(void *user);
+    void *user;
+};
+
+struct l1 *l1_new(const struct l1_options *options);
+/* No load may be under way and nothing be held. */
+void l1_free(struct l1 **l1);
+
+/* ---- reading ---- */
+
+enum l1_found {
+    L1_HIT,     /* fresh: `entry` is held for the caller */
+    L1_STALE,   /* stale, somebody is loading it: `entry` is held for the caller */
+    L1_REFRESH, /* stale, or early: `entry` is held, and the caller should have it loaded: it calls
+                   l1_join() with no waiter, at its leisure */
+    L1_MISS,    /* nothing that may be served */
+};
+
+/* Looks a key up; the fast path, in place on an event thread. */
+enum l1_found l1_get(struct l1 *l1, struct str key, struct l1_entry **entry);
+
+/* The last resort of whoever could not load: the entry that may still be served after an error, held,
+ * or NULL. */
+struct l1_entry *l1_get_after_error(struct l1 *l1, struct str key);
+
+/* ---- loading ---- */
+
+struct l1_load; /* a load under way */
+
+/* Somebody who waits for a load: part of a larger struct of the caller, which stays where it is
+ * until wake() was called or l1_leave() said true. */
+struct l1_waiter {
+    /* Called once, from the thread that ended the load. `entry` is held for the callee; NULL: the
+     * load failed, `err` says why (valid within the call), and there is nothing stale either.
+     * `stale`: the load failed and this is the entry from before. */
+    void (*wake)(struct l1_waiter *waiter, struct l1_entry *entry, bool stale,
+                 const struct kol_error *err);
+    struct l1_waiter *next, *prev; /* the cache's own */
+    struct l1_load *load;          /* the cache's own */
+};
+
+enum l1_joined {
+    L1_LOAD, /* the caller runs the load: *load is set; its own waiter is queued with the others */
+    L1_WAIT, /* another runs it */
+    L1_FOUND /* it came in meanwhile: *entry is held, the waiter is not queued */
+};
+
+/* `waiter` may be NULL: for a refresh, whose caller waits for nothing. Then L1_WAIT means that there
+ * is nothing to do. */
+enum l1_joined l1_join(struct l1 *l1, struct str key, struct l1_waiter *waiter,
+                       struct l1_load **load, struct l1_entry **entry);
+
+/* Takes a waiter back (its deadline passed, its client went away): true if it will not be woken any
+ * more, false if it was or is just being woken. The load goes on. */
+bool l1_leave(struct l1 *l1, struct l1_waiter *waiter);
+
+/* How many wait for this load now: 0 tells a loader that nobody wants it any more. */
+size_t l1_waiting(const struct l1_load *load);
+
+/* Ends a load with a value, which the cache owns from here on. `tags` are copied. A value that is
+ * larger than an eighth of the bound, whose life is 0 or that the fence holds back goes to those who
+ * wait and is not kept. */
+void l1_fill(struct l1_load *load, struct l1_value value, const struct l1_life *life,
+             const struct str *tags, size_t tag_count);
+
+/* Ends a load without a value: nothing is cached, all waiters are woken, with the stale entry where
+ * there is one that may be served after an error. */
+void l1_fail(struct l1_load *load, const struct kol_error *err);
+
+/* ---- taking out ---- */
+
+/* Each also fences off the loads under way that it touches. They return how many entries went. */
+size_t l1_drop_key(struct l1 *l1, struct str key);
+size_t l1_drop_tag(struct l1 *l1, struct str tag);
+size_t l1_drop_prefix(struct l1 *l1, struct str key_prefix); /* looks at every entry */
+size_t l1_drop_all(struct l1 *l1);
+
+/* ---- looking in ---- */
+
+struct l1_stats {
+    int64_t hits, stale, misses; /* of l1_get() */
+    int64_t loads, load_failures, joined; /* joined: waited for a load that another ran */
+    int64_t fills, fenced, too_large;
+    int64_t evictions, expired, dropped;
+    int64_t entries, bytes, max_bytes;
+};
+void l1_stats(const struct l1 *l1, struct l1_stats *out);
+
+#endif

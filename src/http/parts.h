@@ -1,0 +1,85 @@
+/*
+ * parts.h: what the files of http/ share. Private to the room.
+ *
+ *   router.c   which route a method and a path mean          no I/O, no MHD
+ *   params.c   parameters out of path and query, checked     no I/O, no MHD
+ *   schema.c   a JSON body against a schema                   no I/O, no MHD
+ *   check.c    the tables against themselves, at the start
+ *   openapi.c  the document of the tables
+ *   docs.c     the explorer page
+ *   problem.c  problem details
+ *   call.c     a call: its states, its end, its accessors
+ *   answer.c   ready answers; compress.c their other encodings
+ *   server.c   the daemons; request.c a request from its head to its call; watch.c the watcher;
+ *   stream.c   answers without an end; limits.c rates and connections; tls.c
+ */
+#ifndef HTTP_PARTS_H
+#define HTTP_PARTS_H
+
+#include "http/http.h"
+
+enum { HTTP_MAX_SEGMENTS = 16, HTTP_MAX_FIELDS = 40 };
+
+/* ---- router.c ---- */
+
+struct http_router;
+/* The table must be checked (check.c) and outlive the router. `operations`: which of the routes. */
+struct http_router *http_router_new(const struct http_route *routes, size_t count, bool public_ones,
+                                    bool operations);
+void http_router_free(struct http_router **router);
+
+struct http_match {
+    const struct http_route *route; /* NULL: none */
+    unsigned allowed;               /* bit for each enum http_method that the path has; 0: no path */
+    struct str segments[HTTP_MAX_SEGMENTS]; /* raw, of the path, split before percent-decoding */
+    size_t segment_count;
+};
+/* `path` without its query. A HEAD is matched as HTTP_GET by the caller. */
+void http_router_match(const struct http_router *router, enum http_method method, struct str path,
+                       struct http_match *out);
+/* Whether the earlier rows leave no path that reaches this one. */
+bool http_route_hidden(const struct http_route *routes, size_t count, size_t which);
+
+/* ---- params.c ---- */
+
+struct http_value {
+    bool given;
+    struct str text; /* decoded, NUL behind it */
+    int64_t number;  /* INT, BOOL, CHOICE, DATE (days), TIME (us) */
+    double real;
+};
+struct http_values {
+    struct http_value by_field[HTTP_MAX_FIELDS];
+    struct str key; /* http_call_key() without the content type */
+};
+/* Fills in all fields of the route; decoded text and key are in `arena`. False: `detail` gets the
+ * sentence for the problem `invalid_parameter`, naming all parameters that are wrong (at most 5):
+ * unknown, given twice, malformed, out of bounds. */
+bool http_params_read(const struct http_route *route, const struct http_match *match,
+                      struct str query, struct arena *arena, struct http_values *out,
+                      struct buf *detail);
+/* Percent-decodes into `arena`; false: malformed, not UTF-8, or a NUL or control byte. */
+bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct str *out);
+
+/* The best of `types` (space-separated, best first) for an Accept header; NULL: none fits. */
+const char *http_accept_type(struct str accept, const char *types, struct arena *arena);
+
+/* ---- schema.c ---- */
+
+/* Parses (jansson; depth and size bounded, duplicate names and trailing bytes refused) and checks.
+ * NULL with a sentence in `detail`, which names the member by JSON pointer; `*malformed` is set where
+ * it is no JSON at all (400), else it breaks the schema (422). */
+void *http_schema_read(const struct http_app *app, const char *schema, struct str body,
+                       bool *malformed, struct buf *detail);
+
+/* ---- problem.c ---- */
+
+const struct http_problem_kind *http_problem_find(const struct http_app *app, const char *code);
+/* The body: type, title, status, detail, code, what_to_do, instance (the request id). `extra` is
+ * further JSON members ("\"errors\":[...]") or empty. */
+void http_problem_put(const struct http_problem_kind *kind, struct str detail, struct str request_id,
+                      struct str extra, struct buf *out);
+/* What a failed handler's status means to the client. */
+const char *http_problem_of_status(enum kol_status status);
+
+#endif
