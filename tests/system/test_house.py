@@ -20,6 +20,8 @@ USES = {
     "registry": {"base", "gbdt", "score"},
     "online": {"base", "domain", "iceberg", "engine", "lake"},
     "backup": {"base", "log", "iceberg", "lake", "online"},
+    "http": {"base"},
+    "cache": {"base"},
     "cmd": {
         *("base", "domain", "log", "import", "iceberg", "engine", "lake", "online", "backup"),
         *("gbdt", "score", "registry"),
@@ -40,6 +42,8 @@ PUBLIC = {
     "lake": {"feature_rows.h", "lake.h", "tables.h", "ingest.h", "etl.h", "maintain.h", "report.h", "score.h"},
     "online": {"online.h", "live.h"},
     "backup": {"backup.h"},
+    "http": {"http.h"},
+    "cache": {"l1.h"},
     "cmd": {"command.h"},
 }
 
