@@ -10,10 +10,9 @@
 #include <string.h>
 
 #include "base/clock.h"
-#include "base/signals.h"
+#include "cmd/each_line.h"
 #include "cmd/log.h"
 #include "domain/decode.h"
-#include "import/lines.h"
 #include "import/submit.h"
 
 enum {
@@ -62,7 +61,7 @@ static enum kol_status commit_when_idle(void *user, struct kol_error *err)
     return commit(user, err);
 }
 
-static enum kol_status take_line(struct produce *produce, const struct line *line,
+static enum kol_status send_line(struct produce *produce, const struct line *line,
                                  struct kol_error *err)
 {
     const struct submit_place place = {"<stdin>", line->number};
@@ -85,56 +84,37 @@ static enum kol_status take_line(struct produce *produce, const struct line *lin
                        (struct str){NULL, 0}, line->text, clock_now_us(), err);
 }
 
-static enum kol_status take_lines(struct produce *produce, struct lines *lines,
-                                  struct kol_error *err)
+static enum kol_status take_line(void *user, const struct line *line, struct kol_error *err)
 {
-    struct line line;
-    enum kol_status status;
-    while ((status = lines_next(lines, &line, err)) == KOL_OK) {
-        if (signals_stop_asked()) {
-            return kol_fail(err, KOL_INTERRUPTED, "stopped");
-        }
-        status = take_line(produce, &line, err);
-        if (status != KOL_OK) {
-            return status;
-        }
-        const int64_t now_ns = clock_mono_ns();
-        produce->taken = line.number;
-        produce->oldest_ns = produce->waiting++ ? produce->oldest_ns : now_ns;
-        if (produce->waiting >= produce->batch ||
-            bus_pending_bytes(produce->producer) >= COMMIT_BYTES ||
-            now_ns - produce->oldest_ns >= COMMIT_MS * INT64_C(1000000)) {
-            status = commit(produce, err);
-        }
-        if (status != KOL_OK) {
-            return status;
-        }
+    struct produce *produce = user;
+    enum kol_status status = send_line(produce, line, err);
+    if (status != KOL_OK) {
+        return status;
     }
-    return status == KOL_END ? KOL_OK : status;
+    const int64_t now_ns = clock_mono_ns();
+    produce->taken = line->number;
+    produce->oldest_ns = produce->waiting++ ? produce->oldest_ns : now_ns;
+    const bool due = produce->waiting >= produce->batch ||
+                     bus_pending_bytes(produce->producer) >= COMMIT_BYTES ||
+                     now_ns - produce->oldest_ns >= COMMIT_MS * INT64_C(1000000);
+    return due ? commit(produce, err) : KOL_OK;
 }
 
 static enum kol_status take_stdin(struct produce *produce, struct kol_error *err)
 {
-    struct source *source;
-    struct window window;
-    struct lines lines;
-    enum kol_status status = source_open("-", &source, err);
-    if (status != KOL_OK) {
-        return status;
-    }
-    source_on_idle(source, commit_when_idle, produce);
-    window_init(&window, source);
-    lines_init(&lines, &window, DECODE_MAX_BYTES, 1);
-    status = take_lines(produce, &lines, err);
+    const struct each_line how = {.path = "-",
+                                  .max_bytes = DECODE_MAX_BYTES,
+                                  .stopped = "stopped",
+                                  .take = take_line,
+                                  .idle = commit_when_idle,
+                                  .user = produce};
+    enum kol_status status = each_line(&how, err);
     /* What was taken before the input failed, or a stop was asked for, is made durable still. */
     struct kol_error commit_err;
     enum kol_status commit_status = commit(produce, &commit_err);
     if (status == KOL_OK && commit_status != KOL_OK) {
         status = kol_fail(err, commit_status, "%s", commit_err.message);
     }
-    lines_free(&lines);
-    window_free(&window);
-    source_close(&source);
     return status;
 }
 

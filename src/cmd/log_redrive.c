@@ -16,10 +16,10 @@
 #include "base/mem.h"
 #include "base/signals.h"
 #include "base/text.h"
+#include "cmd/each_line.h"
 #include "cmd/log.h"
 #include "domain/decode.h"
 #include "domain/encode.h"
-#include "import/lines.h"
 #include "import/submit.h"
 
 enum {
@@ -345,30 +345,21 @@ static enum kol_status take_line(struct redrive *redrive, const struct line *lin
     return KOL_OK;
 }
 
+static enum kol_status take_next(void *user, const struct line *line, struct kol_error *err)
+{
+    struct redrive *redrive = user;
+    enum kol_status status = take_line(redrive, line, err);
+    return status == KOL_OK && redrive->left <= 0 ? KOL_END : status;
+}
+
 static enum kol_status read_file(struct redrive *redrive, const char *path, struct kol_error *err)
 {
-    struct source *source;
-    struct window window;
-    struct lines lines;
-    struct line line;
-    enum kol_status status = source_open(path, &source, err);
-    if (status != KOL_OK) {
-        return status;
-    }
-    window_init(&window, source);
-    lines_init(&lines, &window, MAX_LINE, 1);
-    while (status == KOL_OK && redrive->left > 0) {
-        if (signals_stop_asked()) {
-            status = kol_fail(err, KOL_INTERRUPTED, "stopped; give the same file again");
-            break;
-        }
-        status = lines_next(&lines, &line, err);
-        status = status == KOL_OK ? take_line(redrive, &line, err) : status;
-    }
-    lines_free(&lines);
-    window_free(&window);
-    source_close(&source);
-    return status == KOL_END ? KOL_OK : status;
+    const struct each_line how = {.path = path,
+                                  .max_bytes = MAX_LINE,
+                                  .stopped = "stopped; give the same file again",
+                                  .take = take_next,
+                                  .user = redrive};
+    return each_line(&how, err);
 }
 
 /* ---- the run ---- */

@@ -11,10 +11,9 @@
 
 #include "base/clock.h"
 #include "base/mem.h"
-#include "base/signals.h"
 #include "base/text.h"
+#include "cmd/each_line.h"
 #include "cmd/inputs.h"
-#include "import/lines.h"
 
 enum { BLOCK = 256, LINE_MAX_BYTES = 1 << 16 };
 
@@ -198,42 +197,22 @@ static enum kol_status take(struct asked *asked, struct str json, struct kol_err
     return KOL_OK;
 }
 
-static enum kol_status take_lines(struct asked *asked, struct lines *lines, struct kol_error *err)
+static enum kol_status take_line(void *user, const struct line *line, struct kol_error *err)
 {
-    struct line line;
-    enum kol_status status;
-    while ((status = lines_next(lines, &line, err)) == KOL_OK) {
-        if (signals_stop_asked()) {
-            return kol_fail(err, KOL_INTERRUPTED, "stopped");
-        }
-        if (line.too_long) {
-            status = kol_fail(err, KOL_INVALID, "longer than %d bytes", LINE_MAX_BYTES);
-        } else {
-            status = take(asked, line.text, err);
-        }
-        if (status != KOL_OK) {
-            return kol_wrap(err, "line %lld", (long long)line.number);
-        }
-    }
-    return status == KOL_END ? KOL_OK : status;
+    enum kol_status status =
+        line->too_long ? kol_fail(err, KOL_INVALID, "longer than %d bytes", LINE_MAX_BYTES)
+                       : take(user, line->text, err);
+    return status == KOL_OK ? KOL_OK : kol_wrap(err, "line %lld", (long long)line->number);
 }
 
 static enum kol_status take_stdin(struct asked *asked, struct kol_error *err)
 {
-    struct source *source;
-    struct window window;
-    struct lines lines;
-    enum kol_status status = source_open("-", &source, err);
-    if (status != KOL_OK) {
-        return status;
-    }
-    window_init(&window, source);
-    lines_init(&lines, &window, LINE_MAX_BYTES, 1);
-    status = take_lines(asked, &lines, err);
-    lines_free(&lines);
-    window_free(&window);
-    source_close(&source);
-    return status;
+    const struct each_line how = {.path = "-",
+                                  .max_bytes = LINE_MAX_BYTES,
+                                  .stopped = "stopped",
+                                  .take = take_line,
+                                  .user = asked};
+    return each_line(&how, err);
 }
 
 static enum kol_status find(const char *name, const struct predictor **out, struct kol_error *err)

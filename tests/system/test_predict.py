@@ -136,6 +136,10 @@ def test_rows_before_a_bad_line_are_answered(kol):
     result = kol("predict", "trending", "--format", "json", stdin=good * 3 + "{}\n", status=1)
     assert len(result.json()) == 3
     assert "line 4: velocity is missing" in result.errors
+    long = good.replace("}", " " * (1 << 16) + "}")
+    result = kol("predict", "trending", "--format", "json", stdin=good + long + good, status=1)
+    assert len(result.json()) == 1
+    assert "line 2: longer than 65536 bytes" in result.errors
 
 
 def test_trending_of_the_checked_values(kol):

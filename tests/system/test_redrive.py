@@ -74,6 +74,7 @@ def test_repaired_letters_come_back_from_a_file(kol, tmp_path):
     rows[1]["bytes"] += "}"
     repaired = tmp_path / "repaired.jsonl"
     repaired.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert redrive(kol, repaired, "--limit", 1, "--dry-run") == (1, 1, 0, 0)
     assert redrive(kol, repaired) == (3, 2, 1, 0)
     assert names(kol) == ["x", "Đặng 🎤"]
     assert redrive(kol, repaired) == (1, 0, 1, 2)
