@@ -1,8 +1,8 @@
 /*
  * http.h: an HTTP server made from one table of routes.
  *
- * The room knows no KOL: it could serve any API. Whoever uses it gives a table of routes, a table of
- * schemas and a few hooks (struct http_app), and gets: routing by segments, parameters that are
+ * The room knows no KOL: it could serve any API. Whoever uses it gives a table of routes, a table
+ * of schemas and a few hooks (struct http_app), and gets: routing by segments, parameters that are
  * checked before a handler sees them, 404 against 405 with Allow, OpenAPI 3.1, an explorer page,
  * problem details (RFC 9457), conditional requests, compression, keys and scopes, rate limits,
  * limits on everything that a client sends, and an event loop that never waits.
@@ -78,7 +78,13 @@ struct http_schema {
 
 /* ---- routes ---- */
 
-enum http_method { HTTP_GET, HTTP_POST, HTTP_PUT, HTTP_DELETE, HTTP_METHODS }; /* GET answers HEAD */
+enum http_method {
+    HTTP_GET,
+    HTTP_POST,
+    HTTP_PUT,
+    HTTP_DELETE,
+    HTTP_METHODS
+}; /* GET answers HEAD */
 
 /* What a key may do; a bit each. What the bits are called is the app's (http_app.scopes). */
 typedef uint32_t http_scopes;
@@ -91,8 +97,8 @@ struct http_policy {
 };
 
 /* Runs on a worker. Answers by http_json() and the like, or fails: the status becomes a problem
- * (KOL_NOT_FOUND 404, KOL_INVALID 422, KOL_TIMEOUT 504, KOL_INTERRUPTED nothing, all else 500 without
- * the message, which goes to the log) unless http_problem() said more. */
+ * (KOL_NOT_FOUND 404, KOL_INVALID 422, KOL_TIMEOUT 504, KOL_INTERRUPTED nothing, all else 500
+ * without the message, which goes to the log) unless http_problem() said more. */
 typedef enum kol_status http_handler(struct http_call *call, struct kol_error *err);
 
 struct http_route {
@@ -105,23 +111,23 @@ struct http_route {
     const struct http_field *fields; /* those whose name stands in the path as {name} are path
                                         parameters, all others are in the query */
     size_t field_count;
-    const char *body;     /* schema of the JSON body; NULL: none is read */
-    const char *body_types; /* content types of a raw body, space-separated, for a handler that reads
-                               it by itself; NULL: application/json by `body` */
-    int64_t body_max;     /* bytes of the body, inflated; 0: the server's */
-    const char *answer;   /* schema of the 200; NULL: `types` says what it is */
-    const char *types;    /* content types beside JSON, space-separated ("text/csv"), chosen by
-                             Accept or `format=` */
-    int status;           /* of success; 0: 200 */
-    const char *problems; /* codes of problems.def or the app's beyond those that follow from the
-                             row (invalid parameter, key, limits, not found where there is a path
-                             parameter, timeout, busy), space-separated */
-    http_scopes scopes;   /* a key needs one of them; 0: open to all */
+    const char *body;       /* schema of the JSON body; NULL: none is read */
+    const char *body_types; /* content types of a raw body, space-separated, for a handler that
+                               reads it by itself; NULL: application/json by `body` */
+    int64_t body_max;       /* bytes of the body, inflated; 0: the server's */
+    const char *answer;     /* schema of the 200; NULL: `types` says what it is */
+    const char *types;      /* content types beside JSON, space-separated ("text/csv"), chosen by
+                               Accept or `format=` */
+    int status;             /* of success; 0: 200 */
+    const char *problems;   /* codes of problems.def or the app's beyond those that follow from the
+                               row (invalid parameter, key, limits, not found where there is a path
+                               parameter, timeout, busy), space-separated */
+    http_scopes scopes;     /* a key needs one of them; 0: open to all */
     struct http_policy policy;
     bool deprecated;
-    bool operations; /* belongs to the operator: with a port of its own only there */
-    bool in_place;   /* the handler never waits: run on the event thread (health, metrics) */
-    bool unlimited;  /* not counted by rate limits (health, metrics) */
+    bool operations;     /* belongs to the operator: with a port of its own only there */
+    bool in_place;       /* the handler never waits: run on the event thread (health, metrics) */
+    bool unlimited;      /* not counted by rate limits (health, metrics) */
     const char *example; /* a path with query that works on the demo data, for docs and tests */
     http_handler *handle;
 };
@@ -139,8 +145,8 @@ struct http_problem_kind {
 extern const struct http_problem_kind http_problem_kinds[];
 extern const size_t http_problem_kind_count;
 
-/* Ends the call's work with a problem: `detail` is a sentence for whoever called. Returns the status
- * with which the handler should return. The code must be in one of the tables. */
+/* Ends the call's work with a problem: `detail` is a sentence for whoever called. Returns the
+ * status with which the handler should return. The code must be in one of the tables. */
 enum kol_status http_problem(struct http_call *call, const char *code, const char *detail, ...)
     KOL_PRINTF(3, 4);
 
@@ -149,8 +155,8 @@ enum kol_status http_problem(struct http_call *call, const char *code, const cha
 struct http_server *http_call_server(const struct http_call *call);
 void *http_call_app(const struct http_call *call); /* http_app.user */
 const struct http_route *http_call_route(const struct http_call *call);
-struct arena *http_call_arena(struct http_call *call); /* lives as long as the call */
-struct str http_call_id(const struct http_call *call); /* X-Request-Id */
+struct arena *http_call_arena(struct http_call *call);       /* lives as long as the call */
+struct str http_call_id(const struct http_call *call);       /* X-Request-Id */
 int64_t http_call_deadline_ns(const struct http_call *call); /* by clock_mono_ns() */
 int64_t http_call_left_us(const struct http_call *call);     /* until then; at least 0 */
 
@@ -158,18 +164,20 @@ int64_t http_call_left_us(const struct http_call *call);     /* until then; at l
  * fallback filled in. `given` is false where neither is there. */
 bool http_given(const struct http_call *call, size_t field);
 struct str http_text(const struct http_call *call, size_t field); /* "" where it is not given */
-int64_t http_int(const struct http_call *call, size_t field);     /* also days of a date, us of a time */
+int64_t http_int(const struct http_call *call,
+                 size_t field); /* also days of a date, us of a time */
 double http_real(const struct http_call *call, size_t field);
 bool http_bool(const struct http_call *call, size_t field);
 size_t http_choice(const struct http_call *call, size_t field); /* place among the choices */
 size_t http_words(const struct http_call *call, size_t field, struct str *out, size_t max);
 
 /* The parameters in one normal form: path and every given query parameter that the route knows, by
- * place, percent-decoded and checked, and which content type was chosen. Equal requests, equal text:
- * the key of a cache. */
+ * place, percent-decoded and checked, and which content type was chosen. Equal requests, equal
+ * text: the key of a cache. */
 struct str http_call_key(const struct http_call *call);
 
-struct str http_header(const struct http_call *call, const char *name); /* of the request; or empty */
+struct str http_header(const struct http_call *call,
+                       const char *name);           /* of the request; or empty */
 struct str http_body(const struct http_call *call); /* inflated; empty without one */
 /* The checked JSON body, a jansson `json_t *`, owned by the call. */
 void *http_json_body(const struct http_call *call);
@@ -180,24 +188,40 @@ const char *http_call_type(const struct http_call *call);
 struct str http_caller(const struct http_call *call);
 http_scopes http_caller_scopes(const struct http_call *call);
 
-/* True once the call is answered without its handler (deadline, client gone, shutdown). */
+/* A pointer of the app's own for each call, NULL at first: what it holds on to until it finishes.
+ */
+void **http_call_slot(struct http_call *call);
+
+/* True once the call is answered without its handler (deadline, client gone, shutdown). The call
+ * itself lives until http_finish(). */
 bool http_cancelled(const struct http_call *call);
-/* `cancel` is called once, from another thread, when that happens; before http_off_cancel()
- * returned. NULL user is fine. At most one at a time. */
+/* `cancel` is called once, from another thread, when that happens (at once where it has happened
+ * already); it may call http_finish(). It does not run any more once http_off_cancel() returned.
+ * NULL user is fine. At most one at a time. */
 void http_on_cancel(struct http_call *call, void (*cancel)(void *user), void *user);
 void http_off_cancel(struct http_call *call);
+
+/* A call of the same route, parameters, type and caller that has no client: for a load that goes on
+ * behind the answer. Its deadline is a whole one, from now on; its slot is NULL. A handler and
+ * http_take_answer() work on it, http_finish() and streams do not; http_copy_free() ends it. */
+struct http_call *http_call_copy(struct http_call *call);
+void http_copy_free(struct http_call **copy);
+
+/* Runs a job on a worker; false where the queue is full. Jobs that were queued have ended when
+ * http_server_stop() returns. */
+bool http_run(struct http_server *server, void (*job)(void *user), void *user);
 
 /* ---- answers ---- */
 
 /* A ready answer: status, type, body, also compressed, each with its ETag. Counted and constant, so
  * that a cache may hold it and many connections send it at once. */
 struct http_answer_options {
-    int status;            /* 0: 200 */
-    const char *type;      /* a constant; NULL: application/json */
-    bool compress;         /* also make gzip and, where the library is there, br or zstd; texts over
-                              1,000 bytes */
+    int status;       /* 0: 200 */
+    const char *type; /* a constant; NULL: application/json */
+    bool compress;    /* also make gzip and, where the library is there, br or zstd; texts over
+                         1,000 bytes */
     struct http_policy policy;
-    const char *headers;   /* further ones, "Name: value\n" each, or NULL; copied */
+    const char *headers; /* further ones, "Name: value\n" each, or NULL; copied */
 };
 /* Copies `body`. */
 struct http_answer *http_answer_new(const struct http_answer_options *options, struct str body);
@@ -222,17 +246,18 @@ struct http_sending {
 };
 
 /* Ends a call with an answer, which is held by the call from here on (the caller's hold goes over).
- * From any thread; a call that was cancelled meanwhile is let go quietly. Once for each call. */
+ * From any thread; a call that was cancelled meanwhile is let go quietly, and `answer` may be NULL
+ * then. Once for each call, which is gone afterwards. `sending` NULL: nothing to say. */
 void http_finish(struct http_call *call, struct http_answer *answer,
                  const struct http_sending *sending);
 
 /* ---- streams ---- */
 
-/* Begins an answer whose end is not known (export, server-sent events) instead of http_finish(): 200
- * with `type`. Then http_stream_write() from the worker: waits while more than a bound is unsent, at
- * most until `wait_us` passed (KOL_TIMEOUT); KOL_INTERRUPTED where the client is gone. After a
- * http_stream_end() with an error the connection is closed without an end, so that the client sees
- * that it is cut. A stream has no deadline but for its waits. */
+/* Begins an answer whose end is not known (export, server-sent events) instead of http_finish():
+ * 200 with `type`. Then http_stream_write() from the worker: waits while more than a bound is
+ * unsent, at most until `wait_us` passed (KOL_TIMEOUT); KOL_INTERRUPTED where the client is gone.
+ * After a http_stream_end() with an error the connection is closed without an end, so that the
+ * client sees that it is cut. A stream has no deadline but for its waits. */
 struct http_stream;
 enum kol_status http_stream_begin(struct http_call *call, const char *type,
                                   struct http_stream **out, struct kol_error *err) KOL_CHECKED;
@@ -279,23 +304,23 @@ struct http_app {
 /* ---- the server ---- */
 
 struct http_server_options {
-    const char *host;    /* "127.0.0.1", "::", "0.0.0.0" */
-    int port;            /* 0: a free one, see http_server_port() */
-    int operations_port; /* of the routes with `operations`; 0: on the same port */
-    int threads;         /* event threads; 0: one per CPU */
-    int workers;         /* 0: four per CPU */
-    int queue;           /* calls that may wait for a worker; 0: 1,024 */
-    int64_t deadline_us; /* of a request; 0: 2 s */
-    int64_t head_us;     /* from the first byte to the end of the head; 0: 10 s */
-    int64_t body_us;     /* from the end of the head to the end of the body; 0: 60 s */
-    int64_t idle_us;     /* of a keep-alive connection; 0: 75 s */
-    int64_t body_max;    /* bytes; 0: 1 MiB */
-    int64_t head_max;    /* bytes of a request's head; 0: 16 KiB */
-    int uri_max;         /* bytes; 0: 8,000 */
-    int connections;     /* 0: 20,000, or what the limit of descriptors allows */
-    int connections_per_address; /* 0: no limit */
+    const char *host;               /* "127.0.0.1", "::", "0.0.0.0" */
+    int port;                       /* 0: a free one, see http_server_port() */
+    int operations_port;            /* of the routes with `operations`; 0: on the same port */
+    int threads;                    /* event threads; 0: one per CPU */
+    int workers;                    /* 0: four per CPU */
+    int queue;                      /* calls that may wait for a worker; 0: 1,024 */
+    int64_t deadline_us;            /* of a request; 0: 2 s */
+    int64_t head_us;                /* from the first byte to the end of the head; 0: 10 s */
+    int64_t body_us;                /* from the end of the head to the end of the body; 0: 60 s */
+    int64_t idle_us;                /* of a keep-alive connection; 0: 75 s */
+    int64_t body_max;               /* bytes; 0: 1 MiB */
+    int64_t head_max;               /* bytes of a request's head; 0: 16 KiB */
+    int uri_max;                    /* bytes; 0: 8,000 */
+    int connections;                /* 0: 20,000, or what the limit of descriptors allows */
+    int connections_per_address;    /* 0: no limit */
     int64_t rate_per_minute, burst; /* of a key or, without one, an address; 0: no limit */
-    const char *cors_origins; /* comma-separated; NULL: closed; "*" */
+    const char *cors_origins;       /* comma-separated; NULL: closed; "*" */
     const char *tls_certificate, *tls_key; /* PEM files; NULL: plain */
     bool access_log;
 };
@@ -317,7 +342,8 @@ void http_server_stop(struct http_server **server, int64_t grace_us);
 
 struct http_server_stats {
     int64_t connections, calls, queued, streams;
-    int64_t refused_busy, refused_slow, gone; /* 503 of a full queue, closed heads, clients that left */
+    int64_t refused_busy, refused_slow,
+        gone; /* 503 of a full queue, closed heads, clients that left */
 };
 void http_server_stats(const struct http_server *server, struct http_server_stats *out);
 
