@@ -1,7 +1,8 @@
 -- gold.ml_success_training: one row for each product event that tells how many were sold; here the
 -- inputs, the score step adds the features, the split and the target.
 --
--- An event that is in the log twice is one row.
+-- An event that is in the log twice is one row. Features and sales are of the same event, so that no
+-- feature is of a later time; another event at most says whose the product is.
 WITH events AS (
     SELECT
         p.platform,

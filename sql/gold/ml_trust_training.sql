@@ -1,23 +1,31 @@
 -- gold.ml_trust_training: each labelled account twice: as it is, and as a platform would tell it that
 -- gives no age and no default-profile flags. Here the inputs, the score step adds the features.
+--
+-- The inputs are those of the moment of the label, the age too, by the rule of
+-- silver.kol_trust_features: nothing that came later is in a row.
 SELECT
-    f.platform,
-    f.kol_id,
+    a.platform,
+    a.kol_id,
     m.masked,
-    f.followers_count,
-    f.following_count,
-    f.post_count,
-    f.favorites_count,
-    CASE WHEN NOT m.masked THEN f.account_age END AS account_age,
-    f.bio_length,
-    f.has_bio,
-    f.has_url,
-    f.has_profile_image,
-    f.verified,
-    CASE WHEN NOT m.masked THEN f.default_profile END AS default_profile,
-    CASE WHEN NOT m.masked THEN f.default_profile_image END AS default_profile_image,
-    CASE WHEN f.label = 'bot' THEN 1 ELSE 0 END AS untrustworthy,
-    f.updated_at
-FROM silver.kol_trust_features AS f
+    a.followers_count,
+    a.following_count,
+    a.post_count,
+    a.favorites_count,
+    CASE
+        WHEN m.masked OR a.account_created_at > a.labelled_at THEN NULL
+        WHEN a.account_created_at IS NOT NULL
+            THEN date_diff('day', a.account_created_at, a.labelled_at)
+        ELSE a.account_age_days + date_diff('day', a.account_age_at, a.labelled_at)
+    END AS account_age,
+    a.bio_length,
+    a.has_bio,
+    a.has_url,
+    a.has_profile_image,
+    a.verified,
+    CASE WHEN NOT m.masked THEN a.default_profile END AS default_profile,
+    CASE WHEN NOT m.masked THEN a.default_profile_image END AS default_profile_image,
+    CASE WHEN a.label = 'bot' THEN 1 ELSE 0 END AS untrustworthy,
+    a.labelled_at AS updated_at
+FROM silver.kol_labels AS a
 CROSS JOIN (VALUES (false), (true)) AS m (masked)
-WHERE f.label IN ('human', 'bot')
+WHERE a.label IN ('human', 'bot')

@@ -126,6 +126,13 @@ def score_corners():
     yield profile("22T10:00:00", username="aged", label="human")
     yield profile("22T09:00:00", username="bot", label="bot", followers_count=10**12,
                   following_count=0, post_count=0, account_age_days=0, bio="")  # fmt: skip
+    # What is known of an account before, at the very moment of and after its label.
+    outed = {"username": "outed"}
+    yield profile("20T09:00:00", **outed, followers_count=50000, bio="Hi", following_count=9,
+                  account_created_at="2025-01-01T00:00:00Z")  # fmt: skip
+    yield profile("21T09:00:00", **outed, label="bot", post_count=10)
+    yield profile("21T09:00:00", **outed, following_count=7)
+    yield profile("22T09:00:00", **outed, followers_count=3, bio="", verified=False)
     # Products: the newest event counts, prices of other currencies do not, what is old is left out.
     best = {"video_views": 10**6, "video_likes": 10**5, "video_comments": 0, "video_shares": 0,
             "est_ctr": 0.5, "sold_count": 9}  # fmt: skip

@@ -163,6 +163,20 @@ def kol_profiles(profiles):
     return out[[*order, "first_seen_at", "updated_at"]]
 
 
+def kol_labels(profiles):
+    """kol_profiles() of the labelled, as if the events of each had ended with its newest label."""
+    keys = ["platform", "kol_id"]
+    ends = profiles[profiles["label"].notna()].groupby(keys)["event_time"].max()
+    rows = profiles.merge(ends.rename("end").reset_index(), on=keys)
+    then = kol_profiles(rows[rows["event_time"] <= rows["end"]])
+    names = [
+        "followers_count", "following_count", "post_count", "favorites_count", "account_age_days",
+        "account_age_at", "account_created_at", "bio_length", "has_bio", "has_url",
+        "has_profile_image", "verified", "default_profile", "default_profile_image", "label",
+    ]  # fmt: skip
+    return then[[*keys, *names, "updated_at"]].rename(columns={"updated_at": "labelled_at"})
+
+
 def kol_daily(profiles):
     rows = profiles.assign(day=day_of(profiles["event_time"]), updated_at=profiles["event_time"])
     names = ["followers_count", "following_count", "post_count", "favorites_count", "total_views",

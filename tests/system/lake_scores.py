@@ -33,6 +33,7 @@ from lake_reference import (
     kol_daily,
     kol_engagement_metrics,
     kol_hourly_engagement,
+    kol_labels,
     kol_profiles,
     kol_rankings,
     looks_of,
@@ -159,15 +160,19 @@ def trust_features(inputs):
     return pd.DataFrame(columns)
 
 
-def kol_trust_features(accounts):
+def with_age(accounts):
     ages = pd.Series([age_of(row) for row in accounts.itertuples()], dtype="Int64")
-    inputs = accounts.assign(account_age=ages)
+    return accounts.assign(account_age=ages)
+
+
+def kol_trust_features(accounts):
+    inputs = with_age(accounts)
     raw = inputs[[*KEYS, *TRUST_INPUTS[:6], *TRUST_INPUTS[10:]]]
     return pd.concat([raw, trust_features(inputs), inputs[["label", "updated_at"]]], axis=1)
 
 
-def ml_trust_training(table):
-    rows = table[table["label"].isin(["human", "bot"])].reset_index(drop=True)
+def ml_trust_training(labels):
+    rows = with_age(labels.rename(columns={"labelled_at": "updated_at"}))
     parts = []
     for masked in (False, True):
         hidden = ["account_age", "default_profile", "default_profile_image"] if masked else []
@@ -542,7 +547,7 @@ def trust_by_hour(profiles, hourly, scores):
     return {key: (whole / (1e6 * n), low / n) for key, (whole, n, low) in sums.items()}
 
 
-def score_tables(events, content, accounts, metrics, hourly_engagement, models):
+def score_tables(events, content, accounts, labels, metrics, hourly_engagement, models):
     """models: {"trust": Model, "success": Model}, each where there is one."""
     features = kol_trust_features(accounts)
     products = owned_products(events["products"], content)
@@ -552,7 +557,7 @@ def score_tables(events, content, accounts, metrics, hourly_engagement, models):
     return {
         "silver.kol_trust_features": features,
         "silver.kol_velocity": velocity,
-        "gold.ml_trust_training": ml_trust_training(features),
+        "gold.ml_trust_training": ml_trust_training(labels),
         "gold.ml_success_training": ml_success_training(products),
         "gold.product_success": sold,
         "gold.kol_scores": scores,
@@ -571,15 +576,17 @@ def all_tables(records, models=None):
         videos, {topic: events[topic] for topic in ("comments", "products", "discovery")}
     )
     accounts, daily = kol_profiles(profiles), kol_daily(profiles)
+    labels = kol_labels(profiles)
     hourly, metrics = content_hourly(videos, content), kol_engagement_metrics(content)
     kols = dim_kol(daily, content, accounts)
     facts = fact_kol_performance(daily, hourly, kols)
     by_hour = kol_hourly_engagement(hourly)
-    scored = score_tables(events, content, accounts, metrics, by_hour, models or {})
+    scored = score_tables(events, content, accounts, labels, metrics, by_hour, models or {})
     scores = scored["gold.kol_scores"]
     trust = trust_by_hour(profiles, hourly, scores)
     return scored | {
         "silver.kol_profiles": accounts,
+        "silver.kol_labels": labels,
         "silver.kol_content": content.drop(columns="acts"),
         "silver.kol_engagement_metrics": metrics,
         "silver.kol_daily": daily,

@@ -99,6 +99,18 @@ def test_what_comes_later_changes_nothing_as_of_a_time(kol):
     assert any(sold[0][name]["high"] == "1" and sold[1][name]["high"] == "0" for name in sold[0])
 
 
+def test_a_row_is_that_of_a_lake_that_ends_at_its_label(world):
+    """Made again without anything that came later, it is the same to the last digit."""
+    rows = rows_of(export(world, "trust"))
+    moments = {row["updated_at"] for row in rows}
+    assert {row["updated_at"] for row in rows if row["kol_id"] == "outed"} == {"2025-06-21T09:00:00Z"}
+    for moment in moments:
+        then = rows_of(export(world, "trust", "--as-of", moment))
+        own = [row for row in rows if row["updated_at"] == moment]
+        assert own and all(row in then for row in own)
+        assert all(row["updated_at"] <= moment for row in then)
+
+
 def test_an_event_on_the_moment_is_known(kol):
     at = {"event_type": "profile", "platform": "tiktok", "username": "a", "label": "bot",
           "event_time": THEN}  # fmt: skip

@@ -68,11 +68,11 @@ def make(kol):
     kol("etl", timeout=1200)
 
 
-def tables_of(kol):
+def tables_of(kol, names=None):
     """table -> (rows, columns) as PyIceberg reads them: the one place that knows the source."""
     out = {}
     with catalog_of(kol.data) as catalog:
-        for table in declared():
+        for table in names or declared():
             content = catalog.load_table(table).scan().to_arrow()
             out[table] = rows_of(content), content.column_names
     return out
@@ -274,6 +274,78 @@ def test_corners_of_scores_come_out_as_meant(kol):
     for row in rows:
         parts.setdefault(row["product_id"], set()).add(row["split"])
     assert {len(names) for names in parts.values()} == {1}
+
+
+DAY = 86_400_000_000
+
+
+def logs(*counts):
+    """The features of these counts, or of one."""
+    values = tuple(np.log1p(counts).tolist())
+    return pytest.approx(values if len(values) > 1 else values[0], rel=1e-12)
+
+
+def test_a_training_row_is_of_the_moment_of_the_label(kol):
+    """What came later is in the features of today, not in the row that a model learns from."""
+
+    def rows_after(*more):
+        """The row that is learnt from and that of today, after more events."""
+        import_events(kol, more)
+        kol("ingest")
+        names = ("gold.ml_trust_training", "silver.kol_trust_features")
+        kol("etl", *names, "--no-online")
+        tables = tables_of(kol, names)
+        learnt = by_key(names[0], tables)["tiktok", "outed", False]
+        return learnt, by_key(names[1], tables)["tiktok", "outed"]
+
+    first, now = rows_after(*score_corners())
+    assert (first["log_followers"], now["log_followers"]) == logs(50000, 3)
+    assert (first["bio_length_norm"], first["has_bio"], first["verified"]) == (2 / 200, 1, None)
+    assert (now["bio_length_norm"], now["has_bio"], now["verified"]) == (0, 0, 0)
+    assert first["log_following"] == logs(7)  # told at that moment, later in the log
+    assert (first["log_account_age"], now["log_account_age"]) == logs(171, 172)
+    assert first["updated_at"] == now["updated_at"] - DAY and first["untrustworthy"] == 1
+    # Heard of today, of before the label and of after it.
+    second, now = rows_after(
+        profile("21T08:59:59.999999", username="outed", favorites_count=40),
+        profile("24T09:00:00", username="outed", favorites_count=50, verified=True),
+    )
+    assert (second["log_favorites"], now["log_favorites"]) == logs(40, 50)
+    changed = {name for name in first if first[name] != second[name]}
+    assert "log_favorites" in changed and not changed & {"verified", "log_followers", "updated_at"}
+    # The same label once more, later: the row is now of then. An older label changes nothing.
+    third, now = rows_after(
+        profile("23T09:00:00", username="outed", label="bot"),
+        profile("19T09:00:00", username="outed", label="human", has_url=True),
+    )
+    assert (third["log_followers"], third["log_favorites"]) == logs(3, 40)
+    assert third["log_account_age"] == logs(173)
+    assert (third["verified"], third["has_url"]) == (0, 1)
+    assert third["updated_at"] == now["updated_at"] - DAY and third["untrustworthy"] == 1
+    # And another label.
+    fourth, now = rows_after(profile("24T09:00:00", username="outed", label="human"))
+    assert fourth["untrustworthy"] == 0 and fourth["updated_at"] == now["updated_at"]
+    assert fourth["log_favorites"] == now["log_favorites"] and fourth["verified"] == 1
+    make(kol)
+    assert_as_computed(kol)
+
+
+def test_a_training_row_falls_by_what_was_known_at_its_label(kol):
+    """Not by what came later: counts that no account has are quarantined where they are read."""
+    import_events(kol, [
+        profile("20T10:00:00", username="then", followers_count=2 * 10**15),
+        profile("21T10:00:00", username="then", label="bot"),
+        profile("22T10:00:00", username="then", followers_count=5),
+        profile("21T10:00:00", username="later", label="human", followers_count=5),
+        profile("22T10:00:00", username="later", followers_count=2 * 10**15),
+    ])  # fmt: skip
+    make(kol)
+    tables = tables_of(kol)
+    learnt = by_key("gold.ml_trust_training", tables)
+    assert set(learnt) == {("tiktok", "later", False), ("tiktok", "later", True)}
+    assert set(by_key("silver.kol_trust_features", tables)) == {("tiktok", "then")}
+    sql = "SELECT count(*) AS n FROM lake.quarantine WHERE table_name = 'silver.kol_labels'"
+    assert kol("sql", sql, "--format", "json").json() == [{"n": 1}]
 
 
 def test_an_event_of_any_kind_keeps_a_kol_in_trend(kol):
