@@ -70,12 +70,12 @@ def auc(scores, labels):
 
 
 def split_parts(accounts, labels, seed):
-    """The documented split, again: the part of each row of the Twitter accounts."""
+    """The documented split, again: the part of each row. accounts: "platform/kol_id"."""
     part = {}
     for label in (0, 1):
         mine = sorted(
             {name for name, its in zip(accounts, labels) if its == label},
-            key=lambda name: xxhash.xxh3_64_intdigest(f"{seed}/twitter/{name}".encode()),
+            key=lambda name: xxhash.xxh3_64_intdigest(f"{seed}/{name}".encode()),
         )
         count = (len(mine) * 15 + 50) // 100
         for n, name in enumerate(mine):

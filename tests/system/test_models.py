@@ -393,6 +393,7 @@ def test_versions_of_two_seeds_are_compared_on_rows_that_neither_learnt_from(kol
             "--no-comparison", "--lightgbm-library", LIBRARY)
     compare = ("models", "compare", "trust")
     result = kol(*compare, "1", "2", "--format", "json")
+    accounts = [f"twitter/{account}" for account in accounts]
     chosen = (split_parts(accounts, labels, 0) == "test") & (split_parts(accounts, labels, 1) == "test")
     line = next(row for row in result.json() if (row["rows"], row["metric"]) == ("all", "auc"))
     assert line["accounts"] == chosen.sum() / 2 < 0.1 * 1600

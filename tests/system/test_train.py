@@ -12,9 +12,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-import xxhash
 
 import trust_rows
+from model_cases import split_parts
 from support import Kol, wait_until
 
 SUCCESS_NAMES = (
@@ -112,20 +112,6 @@ def test_a_trained_version_is_the_candidate_and_serves_only_when_promoted(kol, t
     assert not listed["1"]["aliases"]
 
 
-def parts_by_hash(names, labels, seed):
-    """The documented split, again."""
-    part = {}
-    for label in (0, 1):
-        mine = sorted(
-            {n for n, l in zip(names, labels) if l == label},
-            key=lambda n: xxhash.xxh3_64_intdigest(f"{seed}/{n}".encode()),
-        )
-        tenths = (len(mine) * 15 + 50) // 100
-        for i, name in enumerate(mine):
-            part[name] = "test" if i < tenths else "validation" if i < 2 * tenths else "train"
-    return np.array([part[name] for name in names])
-
-
 def numbers(path):
     with open(path, newline="") as file:
         rows = list(csv.DictReader(file))
@@ -169,7 +155,7 @@ def answers(kol, model, values, folder):
 def test_metrics_split_and_ranges_are_what_anyone_would_compute(kol, train, small, tmp_path):
     metadata, folder, result = train("trust", small, "--trees", 60, "--seed", 5, "--no-comparison")
     names, values, labels, masked = numbers(small)
-    parts = parts_by_hash(names, labels, 5)
+    parts = split_parts(names, labels, 5)
     for part in ("train", "validation", "test"):
         assert metadata["data"][part]["rows"] == (parts == part).sum()
         assert metadata["data"][part]["accounts_of_class_1"] == labels[(parts == part) & ~masked].sum()
