@@ -20,7 +20,7 @@
 
 #include "http/http.h"
 
-enum { HTTP_MAX_SEGMENTS = 16, HTTP_MAX_FIELDS = 40 };
+enum { HTTP_MAX_SEGMENTS = 16, HTTP_MAX_FIELDS = 40, HTTP_MAX_MEMBERS = 200 };
 
 /* ---- router.c ---- */
 

@@ -298,11 +298,11 @@ static bool is_member(const struct http_schema *schema, const char *name)
 static void tell_unknown(struct checking *checking, const struct http_schema *schema,
                          const char *name)
 {
-    const char *names[HTTP_MAX_FIELDS];
+    const char *names[HTTP_MAX_MEMBERS];
     size_t count = 0;
     size_t before = enter(checking, name);
     if (begin_wrong(checking)) {
-        for (size_t i = 0; i < schema->field_count && i < ARRAY_LEN(names); i++) {
+        for (size_t i = 0; i < schema->field_count; i++) {
             names[count++] = schema->fields[i].name;
         }
         buf_puts(checking->detail, " is not known");
