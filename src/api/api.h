@@ -19,12 +19,12 @@ struct api;
 
 struct api_options {
     const char *data;
-    int64_t l1_bytes;         /* bound of the cache in the process; 0: no cache */
-    int64_t lists_bytes;      /* memory of SQL over the online copy */
-    int sessions;             /* most lists at once; 0: two per CPU */
-    const char *api_keys;     /* option serve.api_keys, or NULL */
-    bool open;                /* no key is asked for (loopback without a key) */
-    int64_t log_map_size;     /* of the event log */
+    int64_t l1_bytes;     /* bound of the cache in the process; 0: no cache */
+    int64_t lists_bytes;  /* memory of SQL over the online copy */
+    int sessions;         /* most lists at once; 0: two per CPU */
+    const char *api_keys; /* option serve.api_keys, or NULL */
+    bool open;            /* no key is asked for (loopback without a key) */
+    int64_t log_map_size; /* of the event log */
     int log_partitions;
     int64_t log_retention_us, log_retention_bytes; /* of a topic that is made */
 };
@@ -63,7 +63,8 @@ struct api_key {
     int64_t rate_per_minute, burst;             /* 0: the server's */
 };
 
-/* Makes a key of 256 random bits; `key` gets its text, which is kept nowhere. KOL_EXISTS: the id. */
+/* Makes a key of 256 random bits; `key` gets its text, which is kept nowhere. KOL_EXISTS: the id.
+ */
 enum kol_status api_key_create(const char *data, const struct api_key *wanted, struct buf *key,
                                struct kol_error *err) KOL_CHECKED;
 enum kol_status api_key_list(const char *data, struct arena *arena, struct api_key **out,

@@ -1,25 +1,51 @@
 /*
  * parts.h: what the files of api/ share. Private to the room.
  *
- *   api.c       opening, refreshing, the app
- *   copy.c      the online copy in use, and older ones that cursors pin
- *   cached.c    between a call and its handler: the cache in the process
- *   keys.c      the key store
- *   routes.c    the tables: routes.def, params.h, schemas.def, problems.def
- *   json.c      a KOL, its scores, a content as JSON, out of records
- *   list.c      filters, sort, paging and cursors of lists; csv.c their CSV twin; export.c
+ *   routes.c   the tables: routes.def, params.h, schemas.def, problems.def
+ *   api.c      opening, refreshing, the app; what a call holds while it is worked on
+ *   copy.c     the online copy in use, and older ones that cursors pin; sessions on its lists
+ *   cached.c   between a call and its handler: the cache in the process
+ *   keys.c     the key store; usage.c how much each key asked
+ *   json.c     JSON; profile.c, score.c a KOL, its scores, a content as JSON, out of records
+ *   who.c      which KOL a call means
+ *   list.c     filters, sort, paging and cursors of lists; csv.c their CSV twin; export.c
  *   kols.c scores.c explain.c history.c similar.c content.c trending.c stats.c search.c predict.c
  *   forecast.c events.c admin.c ops.c    the handlers, one resource each
+ *
+ * How to add a resource: its rows are in routes_<resource>.def; write the handlers in
+ * <resource>.c with that file in meson.build, then include the rows in routes.def. A handler gets
+ * the copy by api_call_copy(), the models by api_call_models(), writes JSON into a buffer, and ends
+ * in api_answer(). All that it took is let go by itself. It names what the answer depends on beside
+ * the copy by api_call_tag() ("kol:tiktok:alice"); the copy and the models are named by themselves.
  */
 #ifndef API_PARTS_H
 #define API_PARTS_H
 
+#include <pthread.h>
+
 #include "api/api.h"
+#include "base/mem.h"
 #include "cache/l1.h"
 #include "log/bus.h"
 #include "online/live.h"
 #include "online/online.h"
 #include "registry/registry.h"
+
+#define KOL_API_VERSION "1"
+
+/* ---- routes.c ---- */
+
+#define ROUTE(name, ...) http_handler api_##name;
+#include "api/routes.def"
+
+/* The tables, without hooks. */
+void api_tables(struct http_app *out);
+/* A schema by name; one that schemas.def lacks is a bug and panics. */
+const struct http_schema *api_schema(const char *name);
+/* Those members of KOLProfile, KOLRow or Content that come from the columns of the lake. */
+const struct http_field *api_schema_columns(const char *name, size_t *count);
+/* The place of a parameter in the call's route; the name must be there. */
+size_t api_field(const struct http_call *call, const char *name);
 
 /* ---- copy.c ---- */
 
@@ -35,87 +61,177 @@ struct api_content_columns {
 #undef CONTENT_COLUMN
 };
 
-/* An opened copy with what belongs to it, counted. */
+/* A member of an object that is a column of the records as it is. */
+struct api_member {
+    const char *name;
+    int column; /* -1: the copy lacks it */
+    enum http_kind kind;
+};
+
+/* An opened copy with what belongs to it, counted by its holders. */
 struct api_copy {
     struct online_copy *online;
     const struct online_info *info;
     struct api_columns kol;
     struct api_content_columns content;
-    struct api_totals *totals; /* of lists by filter, see list.c */
+    struct api_member *kol_members, *content_members; /* see api_schema_columns() */
+    size_t kol_member_count, content_member_count;
     struct api_sessions *sessions;
+    /* What a resource keeps of a copy as long as it is open (totals by filter, a list that does not
+     * change): made at the first use by api_copy_kept(). */
+    struct api_kept *kept;
     _Atomic long holders;
 };
 
+/* The value that `make` gave for this copy; of several threads one makes it, the others wait. A
+ * value NULL is a failure, which is tried again at the next call. `key` is a constant of the
+ * caller; `free_value` runs when the copy is closed. */
+enum kol_status api_copy_kept(struct api_copy *copy, const char *key,
+                              enum kol_status (*make)(struct api_copy *copy, void *user, void **out,
+                                                      struct kol_error *err),
+                              void *user, void (*free_value)(void *value), void **out,
+                              struct kol_error *err) KOL_CHECKED;
+
 struct api_copies;
+/* A data folder without a copy is fine: there is none then until a refresh finds one. */
 enum kol_status api_copies_open(const struct api_options *options, struct api_copies **out,
                                 struct kol_error *err) KOL_CHECKED;
-void api_copies_close(struct api_copies **copies);
+void api_copies_close(struct api_copies **copies); /* all must be dropped before */
 /* Where a newer copy is current it becomes the one that api_copy_take() gives; the old one stays
- * open for 15 minutes for cursors. */
+ * open for 15 minutes for cursors. KOL_NOT_FOUND where there is none at all. */
 enum kol_status api_copies_refresh(struct api_copies *copies, bool *changed,
                                    struct kol_error *err) KOL_CHECKED;
-/* The current copy, or NULL where there is none. */
+/* The current copy, held, or NULL where there is none. */
 struct api_copy *api_copy_take(struct api_copies *copies);
-/* The copy of this number (a cursor's). KOL_NOT_FOUND once it is gone. */
+/* The copy of this number (a cursor's), held. KOL_NOT_FOUND once it is gone. */
 enum kol_status api_copy_numbered(struct api_copies *copies, int64_t number, struct api_copy **out,
                                   struct kol_error *err) KOL_CHECKED;
+void api_copy_hold(struct api_copy *copy);
 void api_copy_drop(struct api_copies *copies, struct api_copy *copy);
 
-/* A session on its lists for one call: waits for a free one until the call's deadline; statements
- * stop at the deadline, or once the call is cancelled. */
+/* A session on its lists for one call: waits for a free one until the call's deadline
+ * (KOL_TIMEOUT); statements stop once nobody waits for the answer any more. At most one a call at a
+ * time; dropped with the call where the handler does not. */
 enum kol_status api_session_take(struct http_call *call, struct api_copy *copy,
                                  struct engine_session **out, struct kol_error *err) KOL_CHECKED;
-void api_session_drop(struct http_call *call, struct api_copy *copy,
-                      struct engine_session **session);
+void api_session_drop(struct http_call *call, struct engine_session **session);
+
+/* The pool of sessions of one copy: made with it, used by api_session_take(). */
+struct api_sessions *api_sessions_new(struct online_copy *online, int most);
+void api_sessions_free(struct api_sessions **sessions);
 
 /* ---- api.c ---- */
 
 struct api {
     struct api_options options;
+    char *data;
     struct http_app app;
+    int64_t started_us;
     struct api_copies *copies;
     struct registry *registry;
     struct serving *serving;
     struct live *live;
-    struct bus *bus; /* NULL until the first event is posted (bus_lock) */
-    struct l1 *l1;   /* NULL: no cache */
+    struct bus *bus; /* NULL until the first event is posted; see api_bus() */
+    pthread_mutex_t bus_lock;
+    struct l1 *l1; /* NULL: no cache */
     struct api_keys *keys;
     struct api_usage *usage;
-    const struct http_server *server;
+    const struct http_server *server; /* set by api_attach() */
     _Atomic bool stopping;
     /* The last failure of a refresh, for /readyz; "" for none. */
-    char copy_problem[512], model_problem[512];
+    pthread_mutex_t problem_lock;
+    char copy_problem[512], model_problem[512], key_problem[512];
 };
 
-/* The copy for this call: taken at its first use and dropped with api_call_end(), which cached.c
- * calls. Fails with 503 `not_ready` where there is none. */
+/* The event log, opened at the first use. */
+enum kol_status api_bus(struct api *api, struct bus **out, struct kol_error *err) KOL_CHECKED;
+
+/* What a call holds, in its slot; made at the first use, let go by api_call_end(), which cached.c
+ * calls behind every handler. */
+struct api_call {
+    struct api *api;
+    struct api_copy *copy;
+    const struct score_models *models;
+    struct engine_session *session;
+    struct api_copy *session_copy;
+    struct l1_load *load; /* whose end others may wait for; NULL: none */
+    struct str tags[16];
+    size_t tag_count;
+};
+struct api_call *api_call_of(struct http_call *call);
+void api_call_end(struct http_call *call);
+/* False once the work on a call is for nobody: its client is gone or was answered, and no other
+ * call waits for the same answer. */
+bool api_call_wanted(struct http_call *call);
+
+struct api *api_of(const struct http_call *call);
+/* The copy for this call: taken at its first use. 503 `not_ready` where there is none. */
 enum kol_status api_call_copy(struct http_call *call, struct api_copy **out,
                               struct kol_error *err) KOL_CHECKED;
 /* The same for the copy that a cursor names: 410 `cursor_expired` where it is gone. */
 enum kol_status api_call_copy_numbered(struct http_call *call, int64_t number,
                                        struct api_copy **out, struct kol_error *err) KOL_CHECKED;
-const struct score_models *api_call_models(struct http_call *call); /* likewise */
-/* Names what the answer is made from, so that it is dropped from the cache when that changes. */
+/* The models that serve, likewise. Never NULL; a member without a model has gbdt NULL. */
+const struct score_models *api_call_models(struct http_call *call);
+/* Names what the answer is made from, so that it is dropped from the cache when that changes. At
+ * most 16 a call; further ones are left out, and the answer is then not kept. */
 void api_call_tag(struct http_call *call, const char *format, ...) KOL_PRINTF(2, 3);
 
-/* The place of a parameter in the call's route; the name must be there. */
-size_t api_field(const struct http_call *call, const char *name);
+/* Ends a handler: `body` is the JSON answer, which is freed. Always KOL_OK. */
+enum kol_status api_answer(struct http_call *call, struct buf *body);
 
-/* ---- who is meant ---- */
+/* ---- cached.c ---- */
 
-/* The KOL that the call names by `kol_id` and `platform`: `platform:username` is cut at the first
- * colon where a known platform stands before it; without a platform the one with most followers,
- * and `also_on` gets the others. 404 with the nearest names where there is none. */
+struct http_answer *api_quick(struct http_call *call, struct http_sending *sending, void *user);
+void api_work(struct http_call *call, void *user);
+
+/* ---- keys.c, usage.c ---- */
+
+struct api_keys;
+/* `text`: keys of the option serve.api_keys, comma-separated, or NULL. */
+enum kol_status api_keys_open(const char *data, const char *text, struct api_keys **out,
+                              struct kol_error *err) KOL_CHECKED;
+void api_keys_close(struct api_keys **keys);
+/* Reads the file again where it has changed (`force`: in any case). A broken file leaves the keys
+ * of before. */
+enum kol_status api_keys_refresh(struct api_keys *keys, bool force, bool *changed,
+                                 struct kol_error *err) KOL_CHECKED;
+/* http_app.identify; any thread, never waits. */
+bool api_keys_identify(struct api_keys *keys, struct str key, struct http_identity *out);
+size_t api_keys_count(struct api_keys *keys); /* valid now */
+/* What is known of a key by its id; false: none. */
+bool api_keys_find(struct api_keys *keys, struct str id, struct api_key *out);
+
+struct api_usage;
+struct api_usage *api_usage_new(void);
+void api_usage_free(struct api_usage **usage);
+/* Any thread; at most 10,000 callers are told apart. */
+void api_usage_add(struct api_usage *usage, struct str caller, int status);
+void api_usage_get(struct api_usage *usage, struct str caller, int64_t *calls, int64_t *errors);
+
+/* ---- who.c ---- */
+
+enum { API_PLATFORM_COUNT = 4 };
+extern const char *const api_platforms[API_PLATFORM_COUNT]; /* in the order of API_PLATFORMS */
+
+/* Cuts "tiktok:alice" at the first colon if a known platform stands before it; else *platform is
+ * empty and *id all of it. */
+void api_cut_id(struct str text, struct str *platform, struct str *id);
+
+/* The KOL that the call names by `kol_id` and `platform`; without a platform the one with most
+ * followers, and `also_on` gets the other platforms. 404 where there is none; 422 where id and
+ * parameter name two platforms. Tags the call with kol:platform:id. */
 struct api_who {
     struct online_record record;
-    struct str platform, kol_id;
-    struct str also_on[8];
+    struct str platform, kol_id; /* views of the record */
+    struct str also_on[API_PLATFORM_COUNT];
     size_t also_count;
 };
 enum kol_status api_who(struct http_call *call, struct api_copy *copy, struct api_who *out,
                         struct kol_error *err) KOL_CHECKED;
-/* Cuts "tiktok:alice"; *platform stays empty where none is named. */
-void api_cut_id(struct str text, struct str *platform, struct str *id);
+/* The same for any text and platform ("" for none), without an answer: KOL_NOT_FOUND. */
+enum kol_status api_who_is(struct api_copy *copy, struct str text, struct str platform,
+                           struct api_who *out, struct kol_error *err) KOL_CHECKED;
 
 /* ---- json.c ---- */
 
@@ -124,38 +240,67 @@ struct json {
     struct buf *out;
     bool comma;
 };
-void json_open(struct json *json, char bracket);
-void json_close(struct json *json, char bracket);
+void json_open(struct json *json, char bracket);  /* '{' or '[' */
+void json_close(struct json *json, char bracket); /* '}' or ']' */
 void json_name(struct json *json, const char *name);
-void json_text(struct json *json, struct str text);
+void json_text(struct json *json, struct str text); /* bytes that are no UTF-8 become U+FFFD */
 void json_int(struct json *json, int64_t value);
-void json_real(struct json *json, double value); /* shortest exact form; NaN: null */
-void json_score(struct json *json, double value); /* 2 decimals; NaN: null */
+void json_real(struct json *json, double value);  /* shortest exact form; not finite: null */
+void json_score(struct json *json, double value); /* 2 decimals; not finite: null */
 void json_bool(struct json *json, bool value);
 void json_time(struct json *json, int64_t time_us);
-void json_day(struct json *json, int64_t days);
+void json_day(struct json *json, int64_t days); /* since 1970-01-01 */
 void json_null(struct json *json);
-void json_raw(struct json *json, struct str text);
+void json_raw(struct json *json, struct str text); /* JSON already */
+void json_texts(struct json *json, const struct str *texts, size_t count);
 
-/* The objects of the schemas KOLProfile, KOLScore, Content. `fields`: only these members (NULL: all;
- * kol_id and platform are always there). `also`: NULL or where the id is also found. A live score
- * that is newer than the copy's is taken by api_scores_of(). */
+/* name and value in one; unknown is null */
+void json_member_text(struct json *json, const char *name, struct str text);
+void json_member_int(struct json *json, const char *name, int64_t value);
+/* A cell of a record as its kind says; null where it is unknown. Scores are shown by
+ * json_member_score(). */
+void json_member_cell(struct json *json, const char *name, const struct online_record *record,
+                      int column, enum http_kind kind);
+void json_member_score(struct json *json, const char *name, const struct online_record *record,
+                       int column);
+
+/* ---- profile.c, score.c: objects of schemas.def ---- */
+
+struct api_profile_options {
+    const struct str
+        *fields; /* only these members; NULL: all. kol_id and platform are always there */
+    size_t field_count;
+    const struct api_who *who; /* also_on; NULL: not looked up, the list is empty */
+    bool scores;               /* with the member `scores` of KOLRow, out of the copy */
+};
+/* KOLProfile or KOLRow; `options` NULL: all of it. */
 void api_put_profile(struct json *json, const struct api_copy *copy,
-                     const struct online_record *record, const struct str *fields,
-                     size_t field_count, const struct api_who *who);
+                     const struct online_record *record, const struct api_profile_options *options);
+/* True if KOLRow has a member of this name, for `fields=`. */
+bool api_profile_has(struct str name);
 
-struct api_scores; /* scores.c: of one KOL: the copy's, or the live ones where they are newer */
-void api_put_score(struct json *json, struct http_call *call, const struct api_copy *copy,
-                   const struct online_record *record);
+/* The scores of a KOL as numbers: the copy's, and the live ones in their place where they are
+ * newer. Texts are views of the record or of `arena`. */
+struct api_score {
+    double trust, confidence, success, trending, composite; /* NaN: none */
+    struct str trust_label, risk_level, model_version;
+    struct str success_label, success_method, success_model_version;
+    struct str trending_label;
+    int64_t scored_us, trending_as_of_us; /* 0: unknown */
+    bool in_domain, live;
+    struct str out_of_domain[32];
+    size_t out_count;
+};
+/* `live` NULL: the copy's alone. A live store that fails is passed over, counted and logged. */
+void api_score_of(const struct api_copy *copy, const struct online_record *record,
+                  struct live *live, struct arena *arena, struct api_score *out);
+/* KOLScore. */
+void api_put_score(struct json *json, const struct api_copy *copy,
+                   const struct online_record *record, const struct api_score *score);
+/* Content. */
 void api_put_content(struct json *json, const struct api_copy *copy,
                      const struct online_record *record);
 /* as_of and snapshot, which every answer tells. */
 void api_put_source(struct json *json, const struct api_copy *copy);
-
-/* ---- handlers ---- */
-
-#define ROUTE(name, ...) http_handler api_##name;
-#include "api/routes.def"
-#undef ROUTE
 
 #endif

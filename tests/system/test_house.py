@@ -22,9 +22,13 @@ USES = {
     "backup": {"base", "log", "iceberg", "lake", "online"},
     "http": {"base"},
     "cache": {"base"},
+    "api": {
+        *("base", "domain", "log", "engine", "iceberg", "lake", "gbdt", "score", "registry"),
+        *("online", "backup", "http", "cache"),
+    },
     "cmd": {
         *("base", "domain", "log", "import", "iceberg", "engine", "lake", "online", "backup"),
-        *("gbdt", "score", "registry"),
+        *("gbdt", "score", "registry", "http", "api"),
     },
 }
 
@@ -44,6 +48,7 @@ PUBLIC = {
     "backup": {"backup.h"},
     "http": {"http.h"},
     "cache": {"l1.h"},
+    "api": {"api.h"},
     "cmd": {"command.h"},
 }
 
