@@ -20,7 +20,8 @@ enum { MAX_POINTS = 256 };
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static const char *passed[MAX_POINTS];
 static size_t passed_count;
-static long hits;
+static long hits;     /* of the point to die at */
+static long failures; /* passings of the point to fail at */
 
 static void note_first(const char *name)
 {
@@ -40,19 +41,41 @@ static void note_first(const char *name)
     }
 }
 
+/* The passings that a variable asks for at this point, "1" where it names none; NULL where it asks
+ * for another point. */
+static const char *asked(const char *variable, const char *name)
+{
+    const char *wanted = getenv(variable);
+    size_t len = strlen(name);
+    if (!wanted || strncmp(wanted, name, len) || (wanted[len] != '\0' && wanted[len] != ':')) {
+        return NULL;
+    }
+    return wanted[len] ? wanted + len + 1 : "1";
+}
+
 void failpoint_pass(const char *name)
 {
-    const char *wanted = getenv("KOL_TEST_FAILPOINT");
     pthread_mutex_lock(&lock);
     note_first(name);
-    size_t len = strlen(name);
-    if (wanted && !strncmp(wanted, name, len) && (wanted[len] == '\0' || wanted[len] == ':')) {
-        long at = wanted[len] ? atol(wanted + len + 1) : 1;
-        if (++hits == at) {
-            kill(getpid(), SIGKILL);
-        }
+    const char *at = asked("KOL_TEST_FAILPOINT", name);
+    if (at && ++hits == atol(at)) {
+        kill(getpid(), SIGKILL);
     }
     pthread_mutex_unlock(&lock);
+}
+
+bool failpoint_fails(const char *name)
+{
+    bool fails = false;
+    pthread_mutex_lock(&lock);
+    const char *at = asked("KOL_TEST_FAILURE", name);
+    if (at) {
+        const char *last = strchr(at, '-');
+        failures++;
+        fails = failures >= atol(at) && failures <= atol(last ? last + 1 : at);
+    }
+    pthread_mutex_unlock(&lock);
+    return fails;
 }
 
 #else

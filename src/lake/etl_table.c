@@ -376,7 +376,10 @@ static enum kol_status commit_table(struct making *making, struct kol_error *err
     }
     struct ice_ident ident = {making->table->name_space, making->table->name};
     FAILPOINT("etl.written");
-    enum kol_status status = ice_commit(state->lake->catalog, ident, &change, NULL, err);
+    enum kol_status status =
+        FAILPOINT_FAILS("etl.written")
+            ? kol_fail(err, KOL_IO, "the statement needs more memory than it may have")
+            : ice_commit(state->lake->catalog, ident, &change, NULL, err);
     FAILPOINT("etl.committed");
     if (status == KOL_OK || status == KOL_UNKNOWN) {
         making->file_count = 0; /* the table's now, or perhaps */

@@ -5,7 +5,7 @@ import signal
 
 import pytest
 
-from engines import catalog_of
+from engines import catalog_of, table_names
 from support import ROOT, Kol, wait_until
 
 KOLS = 100
@@ -257,6 +257,44 @@ def test_killed_anywhere_a_rerun_ends_whole(kol, kol_fail, whole, point):
     assert select(kol, "SELECT count(*) AS n FROM lake.runs") == [{"n": 1}]
     tables = ["silver.kol_profiles", "silver.kol_daily", "gold.fact_kol_performance"]
     assert contents(kol, tables) == contents(whole[0], tables)
+
+
+def files_of(kol):
+    """Data files of all tables that lie there, and those that their newest versions list."""
+    there = {path for path in (kol.data / "lake").rglob("*.parquet")}
+    with catalog_of(kol.data) as catalog:
+        listed = {
+            task.file.file_path.removeprefix("file://")
+            for name in table_names(catalog)
+            for task in catalog.load_table(name).scan().plan_files()
+        }
+    return {str(path.resolve()) for path in there}, listed
+
+
+def test_a_table_that_fails_beside_another_is_made_again_alone(kol, kol_fail, whole):
+    """Two at a time share the engine's memory: what is too little for both may do for one."""
+    lake(kol)
+    failing = {"KOL_TEST_FAILURE": "etl.written:3"}
+    result = kol_fail("etl", "--lake-threads", "2", "--format", "json", env=failing)
+    assert result.errors.count("made again, one table at a time") == 1
+    reports = result.json()
+    assert sorted(row["table"] for row in reports) == sql_tables()
+    assert {row["made"] for row in reports} == {"whole"}
+    assert select(kol, "SELECT count(*) AS n FROM lake.runs") == [{"n": 1}]
+    tables = ["silver.kol_profiles", "silver.kol_daily", "gold.fact_kol_performance"]
+    assert contents(kol, tables) == contents(whole[0], tables)
+    there, listed = files_of(kol)
+    assert there == listed, "what the first attempt wrote is gone"
+
+
+@pytest.mark.parametrize("threads, again", [("2", True), ("1", False)])
+def test_a_table_that_fails_alone_ends_the_run(kol, kol_fail, threads, again):
+    lake(kol)
+    failing = {"KOL_TEST_FAILURE": "etl.written:1-99"}
+    result = kol_fail("etl", "--lake-threads", threads, env=failing, status=1)
+    assert "kol etl: sql/gold/dim_platform: the statement needs more memory" in result.errors
+    assert ("made again, one table at a time" in result.errors) == again
+    assert {how for how, _ in made(kol).values()} == {"whole"}
 
 
 # ---- what other engines do to the tables in between ----
