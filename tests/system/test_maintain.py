@@ -359,6 +359,32 @@ def test_a_writer_beside_it_loses_nothing(kol):
     readable(kol)
 
 
+def next_offsets(kol):
+    with catalog_of(kol.data) as catalog:
+        return json.loads(catalog.load_table("bronze.profiles").properties["kol.next-offsets"])
+
+
+def test_the_place_in_the_log_outlives_upkeep(kol):
+    """No version that a writer of rows made is left, and the next run goes on where the last ended."""
+    count = small_files(kol)
+    places, rows = next_offsets(kol), state(kol)[0]
+    for _ in range(2):  # the second has what the first compacted to expire
+        told = maintained(kol, "--expire-after", "0s", "--keep", "1", "--orphan-age", "0s", "--no-writers")
+        assert next_offsets(kol) == places
+    assert state(kol) == (rows, 1, 1) and len(rows) == count
+    assert told["bronze.profiles"]["orphans"] == 0
+    kol("ingest")
+    assert state(kol) == (rows, 1, 1) and next_offsets(kol) == places
+    produce(kol, 500, 7)
+    kol("ingest")
+    counted = kol(
+        "sql", "SELECT count(*) AS n, count(DISTINCT event_id) AS ids FROM bronze.profiles", "--format", "json"
+    )
+    assert counted.json() == [{"n": count + 7, "ids": count + 7}]
+    read = [sum(offsets.values()) for offsets in (*next_offsets(kol).values(), *places.values())]
+    assert read == [count + 7, count]
+
+
 @pytest.mark.parametrize("point", ["maintain.written", "maintain.compacted"])
 def test_killed_on_the_way_nothing_is_lost(kol, kol_fail, point):
     small_files(kol)
