@@ -35,6 +35,7 @@ fi
 
 "$root/tools/install.sh" build
 "$root/tools/duckdb.sh"
+"$root/tools/explorer.sh"
 folder=$root/build/$kind
 # build.ninja is the last file that a configuration writes: without it there is nothing to keep.
 if [ ! -f "$folder/build.ninja" ]; then

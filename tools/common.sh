@@ -12,6 +12,11 @@ duckdb_version=1.5.5
 # shellcheck disable=SC2034 # used by the scripts that source this file
 duckdb_dir=$deps/duckdb-$duckdb_version
 
+# The same for the explorer page of the API and tools/explorer.sh.
+explorer_version=5.35.0
+# shellcheck disable=SC2034
+explorer_dir=$deps/swagger-ui-$explorer_version
+
 say() {
     printf 'kol: %s\n' "$*" >&2
 }
@@ -53,4 +58,20 @@ lock() {
 # check_sum FILE SHA256: whether the file is the pinned one.
 check_sum() {
     printf '%s  %s\n' "$2" "$1" | sha256sum --check --status
+}
+
+# npm_package PACKAGE SHA256: gets a package of npm into the folder $work and checks it; leaves its
+# path in $tarball.
+npm_package() {
+    npm=$("$root/tools/npm.sh")
+    say "getting $1"
+    # shellcheck disable=SC2154 # $work is the caller's
+    (cd "$work" && retry "$npm" pack --loglevel=error --fetch-retries=1 --fetch-retry-mintimeout=1000 \
+        "$1" >"$work/name" 2>"$work/words") || {
+        grep -im 4 '^npm err' "$work/words" >&2 || cat "$work/words" >&2
+        die "npm could not get $1 (see above). Is its registry reachable (npm config get registry)? Then run this again"
+    }
+    tarball=$work/$(tail -n 1 "$work/name")
+    check_sum "$tarball" "$2" ||
+        die "$1 is not the file that is pinned (sha256 differs): nothing was installed"
 }

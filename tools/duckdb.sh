@@ -32,26 +32,12 @@ work=$(mktemp -d "$deps/duckdb.XXXXXX")
 trap 'rm -rf "$work"' EXIT
 trap 'exit 1' HUP INT TERM
 
-# fetch PACKAGE SHA256: downloads and checks a package; leaves its path in $tarball.
-fetch() {
-    say "getting $1"
-    (cd "$work" && retry "$npm" pack --loglevel=error --fetch-retries=1 --fetch-retry-mintimeout=1000 \
-        "$1" >"$work/name" 2>"$work/words") || {
-        grep -im 4 '^npm err' "$work/words" >&2 || cat "$work/words" >&2
-        die "npm could not get $1 (see above). Is its registry reachable (npm config get registry)? Then run this again"
-    }
-    tarball=$work/$(tail -n 1 "$work/name")
-    check_sum "$tarball" "$2" ||
-        die "$1 is not the file that is pinned (sha256 differs): nothing was installed"
-}
-
-npm=$("$root/tools/npm.sh")
 made=$work/made
 mkdir -p "$made/lib" "$made/include"
-fetch "$library_package" "$library_sum"
+npm_package "$library_package" "$library_sum"
 tar -xzf "$tarball" -C "$made/lib" --no-same-owner --strip-components=1 \
     package/libduckdb.so package/LICENSE
-fetch "$header_package" "$header_sum"
+npm_package "$header_package" "$header_sum"
 tar -xzf "$tarball" -C "$made/include" --no-same-owner --strip-components=5 \
     package/src/duckdb/src/include/duckdb.h
 echo "$stamp" >"$made/stamp"

@@ -28,6 +28,7 @@ shellcheck -x tools/*.sh tests/services/*.sh bench/run .ci/run || failed=1
 if [ "$what" = full ]; then
     tools/install.sh lint
     tools/duckdb.sh
+    tools/explorer.sh
     # Clang reads the flags of a build that was configured for it.
     [ -f build/lint/build.ninja ] || CC=clang meson setup build/lint -Db_lto=false >&2
     ninja -C build/lint src/version.h >&2

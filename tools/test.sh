@@ -8,6 +8,7 @@ set -eu
 
 "$root/tools/install.sh" build test
 "$root/tools/duckdb.sh"
+"$root/tools/explorer.sh"
 "$root/tools/venv.sh"
 cd "$root"
 exec .venv/bin/python tools/run_tests.py "${1:-quick}"
