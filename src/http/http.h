@@ -265,6 +265,10 @@ enum kol_status http_stream_write(struct http_stream *stream, struct str bytes, 
                                   struct kol_error *err) KOL_CHECKED;
 void http_stream_end(struct http_stream **stream, enum kol_status status);
 
+/* True once a stream was begun: it ends the call, so nobody calls http_finish(). Within http_app.work
+ * also true behind the stream's end; the call is there until that hook returns. */
+bool http_streaming(const struct http_call *call);
+
 /* ---- keys ---- */
 
 /* Looks a key up, which a request gave as X-API-Key; constant time in the key. False: unknown,
