@@ -26,13 +26,23 @@ static void read_environment(void)
     }
 }
 
-int64_t clock_now_us(void)
+static inline int64_t wall_us(clockid_t id)
 {
     if (!atomic_load_explicit(&environment_read, memory_order_acquire)) {
         read_environment();
     }
     int64_t fixed = atomic_load_explicit(&fixed_now_us, memory_order_relaxed);
-    return fixed ? fixed : read_ns(CLOCK_REALTIME) / 1000;
+    return fixed ? fixed : read_ns(id) / 1000;
+}
+
+int64_t clock_now_us(void)
+{
+    return wall_us(CLOCK_REALTIME);
+}
+
+int64_t clock_rough_us(void)
+{
+    return wall_us(CLOCK_REALTIME_COARSE); /* set at each tick of the kernel, 100 a second or more */
 }
 
 int64_t clock_mono_ns(void)

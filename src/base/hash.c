@@ -2,6 +2,9 @@
 #include "base/hash.h"
 
 #include <string.h>
+
+/* Short keys are hashed in place, without a call into the library. */
+#define XXH_INLINE_ALL
 #include <xxhash.h>
 
 uint32_t hash_murmur2(struct str key)
@@ -35,6 +38,11 @@ int32_t hash_partition(struct str key, int32_t count)
 uint64_t hash_checksum(struct str bytes)
 {
     return XXH3_64bits(bytes.ptr, bytes.len);
+}
+
+uint64_t hash_seeded(struct str bytes, uint64_t seed)
+{
+    return XXH3_64bits_withSeed(bytes.ptr, bytes.len, seed);
 }
 
 void hash_put_hex128(struct buf *buf, struct str bytes)

@@ -14,10 +14,12 @@
  * is told L1_LOAD runs it and ends it by l1_fill() or l1_fail(); all others are woken with the
  * entry or the failure. A generation fence makes an invalidation win over a load that began before
  * it: what the load brings goes to those who were waiting already, is not kept, and who asks
- * afterwards begins another load.
+ * afterwards gets another load: begins it, or, where only the end of the first one told that it
+ * was touched, waits for the one that l1_fill() returns.
  *
- * Threads: all calls from any thread. Nothing blocks but for a short lock of a part of the table;
- * wake-ups run in the thread that ends the load, outside of any lock.
+ * Threads: all calls from any thread. l1_get() takes no lock; all else takes one for microseconds.
+ * Wake-ups run in the thread that ends the load, outside of any lock, and so do destructors, in
+ * whichever thread lets go last.
  */
 #ifndef CACHE_L1_H
 #define CACHE_L1_H
@@ -81,8 +83,8 @@ enum l1_found {
 /* Looks a key up; the fast path, in place on an event thread. */
 enum l1_found l1_get(struct l1 *l1, struct str key, struct l1_entry **entry);
 
-/* The last resort of whoever could not load: the entry that may still be served after an error, held,
- * or NULL. */
+/* The last resort of whoever could not load: the entry that may still be served after an error,
+ * held, or NULL. */
 struct l1_entry *l1_get_after_error(struct l1 *l1, struct str key);
 
 /* ---- loading ---- */
@@ -99,6 +101,7 @@ struct l1_waiter {
                  const struct kol_error *err);
     struct l1_waiter *next, *prev; /* the cache's own */
     struct l1_load *load;          /* the cache's own */
+    uint64_t asked;                /* the cache's own */
 };
 
 enum l1_joined {
@@ -107,8 +110,9 @@ enum l1_joined {
     L1_FOUND /* it came in meanwhile: *entry is held, the waiter is not queued */
 };
 
-/* `waiter` may be NULL: for a refresh, whose caller waits for nothing. Then L1_WAIT means that there
- * is nothing to do. */
+/* L1_FOUND is for a fresh entry only. `waiter` may be NULL: for a refresh, whose caller waits for
+ * nothing. Then L1_WAIT means that there is nothing to do: a load runs, or one just ended; L1_FOUND
+ * does not occur, and l1_waiting() counts those who joined it. */
 enum l1_joined l1_join(struct l1 *l1, struct str key, struct l1_waiter *waiter,
                        struct l1_load **load, struct l1_entry **entry);
 
@@ -120,10 +124,15 @@ bool l1_leave(struct l1 *l1, struct l1_waiter *waiter);
 size_t l1_waiting(const struct l1_load *load);
 
 /* Ends a load with a value, which the cache owns from here on. `tags` are copied. A value that is
- * larger than an eighth of the bound, whose life is 0 or that the fence holds back goes to those who
- * wait and is not kept. */
-void l1_fill(struct l1_load *load, struct l1_value value, const struct l1_life *life,
-             const struct str *tags, size_t tag_count);
+ * larger than an eighth of the bound, whose life is 0 or that the fence holds back goes to those
+ * who wait and is not kept.
+ *
+ * Which tags a load has is known only here. Where one of them was dropped while it ran, those who
+ * asked after that must not get its value either: they go on waiting for another load, which is
+ * returned and which the caller now runs as it ran this one. NULL: there is nothing more to do. */
+struct l1_load *l1_fill(struct l1_load *load, struct l1_value value, const struct l1_life *life,
+                        const struct str *tags, size_t tag_count)
+    __attribute__((warn_unused_result));
 
 /* Ends a load without a value: nothing is cached, all waiters are woken, with the stale entry where
  * there is one that may be served after an error. */
@@ -140,7 +149,7 @@ size_t l1_drop_all(struct l1 *l1);
 /* ---- looking in ---- */
 
 struct l1_stats {
-    int64_t hits, stale, misses; /* of l1_get() */
+    int64_t hits, stale, misses;          /* of l1_get() */
     int64_t loads, load_failures, joined; /* joined: waited for a load that another ran */
     int64_t fills, fenced, too_large;
     int64_t evictions, expired, dropped;
