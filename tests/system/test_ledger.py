@@ -92,13 +92,16 @@ def changes(before, after):
 
 
 def version_of_ledger(kol):
+    """The file of its metadata, and the run that wrote its newest rows."""
     with catalog_of(kol.data) as catalog:
-        return catalog.load_table("lake.score_ledger").metadata_location
+        table = catalog.load_table("lake.score_ledger")
+        return table.metadata_location, table.current_snapshot().summary["kol.run-id"]
 
 
 def test_only_what_changed_gets_a_row(lake, models):
     first, stored, version = ledger(lake), scores(lake), version_of_ledger(lake)
     assert_said_of(stored, first)
+    assert select(lake, "SELECT run_id FROM lake.runs") == [{"run_id": version[1]}]
     lake("etl", "--no-online")
     assert version_of_ledger(lake) == version
     assert last_words(first) == words_of(stored) and len(first) == len(words_of(stored))
