@@ -12,9 +12,9 @@ set -eu
 # One place for every package name. They are the same on Debian 12 and 13.
 packages_of() {
     case $1 in
-    build) echo ca-certificates gcc git libavro-dev libc6-dev libcjson-dev libcmocka-dev \
-        libjansson-dev liblmdb-dev libsqlite3-dev libxxhash-dev libzstd-dev meson ninja-build pkgconf python3 python3-venv \
-        zlib1g-dev ;;
+    build) echo ca-certificates gcc git libavro-dev libbrotli-dev libc6-dev libcjson-dev libcmocka-dev \
+        libgnutls28-dev libjansson-dev liblmdb-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev \
+        meson ninja-build pkgconf python3 python3-venv zlib1g-dev ;;
     make) echo make ;;
     test) echo man-db procps shellcheck util-linux ;;
     shell) echo shellcheck ;;

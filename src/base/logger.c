@@ -35,6 +35,11 @@ bool logger_enabled(enum log_level level)
     return level >= current.level;
 }
 
+bool logger_is_json(void)
+{
+    return current.json;
+}
+
 long long logger_held_back(void)
 {
     return atomic_load(&held_back);

@@ -33,6 +33,9 @@ void logger_write(struct log_site *site, enum log_level level, const char *forma
 
 bool logger_enabled(enum log_level level);
 
+/* Lines are JSON: for whoever writes lines of its own beside them. */
+bool logger_is_json(void);
+
 /* The number of lines held back since the start. */
 long long logger_held_back(void);
 

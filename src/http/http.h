@@ -319,7 +319,7 @@ struct http_server_options {
     int64_t body_us;                /* from the end of the head to the end of the body; 0: 60 s */
     int64_t idle_us;                /* of a keep-alive connection; 0: 75 s */
     int64_t body_max;               /* bytes; 0: 1 MiB */
-    int64_t head_max;               /* bytes of a request's head; 0: 16 KiB */
+    int64_t head_max;               /* bytes of a request's head; 0: 12 KiB */
     int uri_max;                    /* bytes; 0: 8,000 */
     int connections;                /* 0: 20,000, or what the limit of descriptors allows */
     int connections_per_address;    /* 0: no limit */

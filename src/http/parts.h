@@ -10,10 +10,14 @@
  *   openapi.c  the document of the tables; openapi_answers.c its answers: what can occur, and when
  *   docs.c     the explorer page
  *   problem.c  problem details
+ *
+ * The running server (call.h is what its files share):
+ *
+ *   server.c   the daemons; watch.c deadlines, clients that leave, what is too slow
+ *   request.c  a request from its first line to its end; head.c what its head decides
  *   call.c     a call: its states, its end, its accessors
- *   answer.c   ready answers; compress.c their other encodings
- *   server.c   the daemons; request.c a request from its head to its call; watch.c the watcher;
- *   stream.c   answers without an end; limits.c rates and connections; tls.c
+ *   answer.c   ready answers; compress.c their other codings; send.c how they go out
+ *   stream.c   answers without an end; limits.c rates and connections; tls.c; access.c
  */
 #ifndef HTTP_PARTS_H
 #define HTTP_PARTS_H

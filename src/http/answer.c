@@ -1,0 +1,292 @@
+/*
+ * answer.c: ready answers: counted, constant, in each coding that pays, with their ETags and their
+ * Cache-Control made once; and what a handler leaves, made into one.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/logger.h"
+#include "base/mem.h"
+#include "http/call.h"
+
+enum { COMPRESS_FROM = 1000 }; /* bytes: below, the saving is less than a packet */
+
+/* Types that get smaller. */
+static bool is_text(const char *type)
+{
+    return strncmp(type, "text/", 5) == 0 || strstr(type, "json") || strstr(type, "javascript") ||
+           strstr(type, "xml");
+}
+
+static void make_etag(struct http_form *form, struct str hash, enum http_coding coding)
+{
+    if (coding == CODING_IDENTITY) {
+        snprintf(form->etag, sizeof form->etag, "\"%.*s\"", STR_FORMAT(hash));
+    } else {
+        snprintf(form->etag, sizeof form->etag, "\"%.*s-%s\"", STR_FORMAT(hash),
+                 http_coding_names[coding]);
+    }
+}
+
+static void take_form(struct http_answer *answer, enum http_coding coding, struct buf *bytes)
+{
+    struct http_form *form = &answer->forms[coding];
+    form->len = bytes->len;
+    form->bytes = mem_alloc(bytes->len + 1);
+    if (bytes->len) {
+        memcpy(form->bytes, bytes->ptr, bytes->len);
+    }
+    form->bytes[bytes->len] = '\0';
+    buf_free(bytes);
+}
+
+static void make_cache_control(const char *scope, const struct http_policy *policy, char *out,
+                               size_t size)
+{
+    if (policy->fresh <= 0 && policy->stale <= 0 && policy->error <= 0) {
+        snprintf(out, size, "no-store");
+        return;
+    }
+    int len = snprintf(out, size, "%s, max-age=%d", scope, policy->fresh);
+    if (policy->stale > 0) {
+        len +=
+            snprintf(out + len, size - (size_t)len, ", stale-while-revalidate=%d", policy->stale);
+    }
+    if (policy->error > 0) {
+        snprintf(out + len, size - (size_t)len, ", stale-if-error=%d", policy->error);
+    }
+}
+
+/* "Name: value\n"... becomes name NUL value NUL ... NUL. A line that is none, or that would begin
+ * another, is left out: no header of ours is made of what a client sent. */
+static char *split_headers(const char *lines)
+{
+    if (!lines || !*lines) {
+        return NULL;
+    }
+    char *out = mem_alloc(strlen(lines) + 2), *end = out;
+    struct str rest = str_of(lines);
+    while (rest.len) {
+        struct str line = str_cut(&rest, '\n'), value = line;
+        struct str name = str_trim(str_cut(&value, ':'));
+        value = str_trim(value);
+        if (!name.len || !value.len || memchr(line.ptr, '\r', line.len)) {
+            continue;
+        }
+        memcpy(end, name.ptr, name.len);
+        end += name.len;
+        *end++ = '\0';
+        memcpy(end, value.ptr, value.len);
+        end += value.len;
+        *end++ = '\0';
+    }
+    *end = '\0';
+    return out;
+}
+
+/* Bytes of what split_headers() made. */
+static size_t headers_size(const char *headers)
+{
+    const char *at = headers;
+    while (at && *at) {
+        at += strlen(at) + 1;
+    }
+    return at ? (size_t)(at - headers) + 1 : 0;
+}
+
+struct http_answer *http_answer_new(const struct http_answer_options *options, struct str body)
+{
+    struct http_answer *answer = mem_zalloc(1, sizeof *answer);
+    answer->holds = 1;
+    answer->status = options->status ? options->status : 200;
+    snprintf(answer->type, sizeof answer->type, "%s",
+             options->type ? options->type : "application/json");
+    answer->html = strncmp(answer->type, "text/html", 9) == 0;
+    answer->policy = options->policy;
+    answer->headers = split_headers(options->headers);
+    make_cache_control("public", &options->policy, answer->cache_public,
+                       sizeof answer->cache_public);
+    make_cache_control("private", &options->policy, answer->cache_private,
+                       sizeof answer->cache_private);
+    struct buf copy = {0}, hash = {0};
+    buf_put(&copy, body);
+    take_form(answer, CODING_IDENTITY, &copy);
+    if (answer->status == 200) {
+        hash_put_hex128(&hash, body);
+        make_etag(&answer->forms[CODING_IDENTITY], buf_str(&hash), CODING_IDENTITY);
+    }
+    answer->varies = options->compress && is_text(answer->type);
+    for (size_t i = 0;
+         answer->varies && body.len >= COMPRESS_FROM && i < ARRAY_LEN(http_answer_codings); i++) {
+        struct buf bytes = {0};
+        enum http_coding coding = http_answer_codings[i];
+        if (http_encode(coding, body, false, &bytes)) {
+            take_form(answer, coding, &bytes);
+            if (answer->status == 200) {
+                make_etag(&answer->forms[coding], buf_str(&hash), coding);
+            }
+        }
+        buf_free(&bytes);
+    }
+    buf_free(&hash);
+    return answer;
+}
+
+struct http_answer *http_answer_recoded(const struct http_answer *answer, enum http_coding coding,
+                                        struct buf *bytes)
+{
+    struct http_answer *coded = mem_alloc(sizeof *coded);
+    *coded = *answer;
+    coded->holds = 1;
+    coded->varies = true;
+    memset(coded->forms, 0, sizeof coded->forms);
+    if (answer->headers) {
+        size_t size = headers_size(answer->headers);
+        coded->headers = memcpy(mem_alloc(size), answer->headers, size);
+    }
+    take_form(coded, coding, bytes);
+    const char *etag = answer->forms[CODING_IDENTITY].etag;
+    if (etag[0]) {
+        struct str hash = {etag + 1, strlen(etag) - 2};
+        make_etag(&coded->forms[coding], hash, coding);
+    }
+    return coded;
+}
+
+void http_answer_hold(struct http_answer *answer)
+{
+    atomic_fetch_add_explicit(&answer->holds, 1, memory_order_relaxed);
+}
+
+void http_answer_release(struct http_answer *answer)
+{
+    if (atomic_fetch_sub_explicit(&answer->holds, 1, memory_order_acq_rel) > 1) {
+        return;
+    }
+    for (size_t i = 0; i < CODING_COUNT; i++) {
+        free(answer->forms[i].bytes);
+    }
+    free(answer->headers);
+    free(answer);
+}
+
+size_t http_answer_bytes(const struct http_answer *answer)
+{
+    size_t bytes = sizeof *answer;
+    for (size_t i = 0; i < CODING_COUNT; i++) {
+        bytes += answer->forms[i].bytes ? answer->forms[i].len + 17 : 0; /* NUL, malloc's head */
+    }
+    return bytes + headers_size(answer->headers);
+}
+
+int http_answer_status(const struct http_answer *answer)
+{
+    return answer->status;
+}
+
+/* ---- what a handler leaves ---- */
+
+void http_json(struct http_call *call, struct str text)
+{
+    buf_clear(&call->text);
+    buf_put(&call->text, text);
+}
+
+void http_put_header(struct http_call *call, const char *name, const char *format, ...)
+{
+    va_list args;
+    struct buf value = {0};
+    va_start(args, format);
+    buf_vprintf(&value, format, args);
+    va_end(args);
+    for (size_t i = 0; i < value.len; i++) {
+        if ((unsigned char)value.ptr[i] < 0x20 || value.ptr[i] == 0x7f) {
+            value.ptr[i] = ' ';
+        }
+    }
+    buf_printf(&call->headers, "%s: %.*s\n", name, STR_FORMAT(buf_str(&value)));
+    buf_free(&value);
+}
+
+enum kol_status http_problem(struct http_call *call, const char *code, const char *detail, ...)
+{
+    const struct http_problem_kind *kind = http_problem_find(call->server->app, code);
+    if (!kind) {
+        kol_panic("http_problem: %s is in no table of problems", code);
+    }
+    struct buf text = {0};
+    va_list args;
+    va_start(args, detail);
+    buf_vprintf(&text, detail, args);
+    va_end(args);
+    call->problem = kind->code;
+    call->problem_detail = arena_copy(&call->arena, buf_str(&text));
+    buf_free(&text);
+    return kind->status == 404 ? KOL_NOT_FOUND : kind->status == 504 ? KOL_TIMEOUT : KOL_INVALID;
+}
+
+static struct http_answer *problem_answer(const struct http_app *app, const char *code,
+                                          struct str detail, struct str id, const char *headers,
+                                          int missing)
+{
+    const struct http_problem_kind *kind = http_problem_find(app, code);
+    KOL_ASSERT(kind);
+    struct buf body = {0};
+    http_problem_put(kind, detail, id, STR(""), &body);
+    struct http_answer_options options = {
+        .status = kind->status,
+        .type = "application/problem+json",
+        .headers = headers,
+        .policy.fresh = kind->status == 404 ? missing : 0,
+    };
+    struct http_answer *answer = http_answer_new(&options, buf_str(&body));
+    buf_free(&body);
+    return answer;
+}
+
+struct http_answer *http_problem_answer(const struct http_app *app, const char *code,
+                                        struct str detail, struct str id, const char *headers)
+{
+    return problem_answer(app, code, detail, id, headers, 0);
+}
+
+/* A failure that named no problem: what the client may know of it. */
+static void explain(struct http_call *call, enum kol_status status, const struct kol_error *err)
+{
+    const char *code = http_problem_of_status(status);
+    const char *message = err && err->message[0] ? err->message : kol_status_meaning(status);
+    if (status == KOL_INTERRUPTED) {
+        http_problem(call, "busy", "The server is stopping.");
+    } else if (strcmp(code, "internal") == 0) {
+        log_error("%s (request %s): %s: %s", call->match.route->name, call->id,
+                  kol_status_text(status), message);
+        http_problem(call, code, "It is in the log under the id of this request.");
+    } else {
+        http_problem(call, code, "%s", message);
+    }
+}
+
+struct http_answer *http_take_answer(struct http_call *call, enum kol_status status,
+                                     const struct kol_error *err)
+{
+    const struct http_route *route = call->match.route;
+    if (status != KOL_OK && !call->problem) {
+        explain(call, status, err);
+    }
+    if (call->problem) {
+        return problem_answer(call->server->app, call->problem, call->problem_detail,
+                              http_call_id(call), call->headers.ptr, route->policy.missing);
+    }
+    /* What nobody keeps is only compressed for whoever takes it. */
+    bool compress = route->policy.fresh > 0 || http_header(call, "Accept-Encoding").len;
+    struct http_answer_options options = {
+        .status = route->status,
+        .type = call->type,
+        .compress = compress,
+        .policy = route->policy,
+        .headers = call->headers.ptr,
+    };
+    return http_answer_new(&options, buf_str(&call->text));
+}

@@ -1,0 +1,350 @@
+/*
+ * call.h: what the files of the running server share (parts.h is for the tables). Private to the
+ * room.
+ *
+ * Who owns what:
+ *
+ *   http_door     a listening socket with its daemon of the library and its router
+ *   http_conn     one connection; made and freed by its event thread (server.c), found by the
+ *                 watcher under watch.mutex
+ *   http_call     one request; counted: one hold of its connection until the library is done with
+ *                 the request, one of whoever works for it until http_finish() or the end of its
+ *                 stream, and short ones of the watcher
+ *   http_answer   counted and constant
+ *
+ * A call is ended exactly once: whoever first sets `ended` may set its answer and resumes its
+ * connection; all who come later let go.
+ *
+ *   READING --hand over--> suspended, `ended` false --first of {http_finish, stream, deadline,
+ *   gone, stop}--> `ended` true, resumed --event thread--> sent --completed--> let go
+ */
+#ifndef HTTP_CALL_H
+#define HTTP_CALL_H
+
+#include <microhttpd.h>
+#include <netinet/in.h>
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "base/pool.h"
+#include "http/http.h"
+#include "http/parts.h"
+
+/* ---- compress.c ---- */
+
+enum http_coding { CODING_IDENTITY, CODING_GZIP, CODING_BR, CODING_ZSTD, CODING_COUNT };
+extern const char *const http_coding_names[CODING_COUNT];
+/* The codings that answers are made in, beside identity. */
+extern const enum http_coding http_answer_codings[2];
+
+/* Appends `bytes` in a coding; false where the library is not there or it did not get smaller and
+ * `force` is not set. */
+bool http_encode(enum http_coding coding, struct str bytes, bool force, struct buf *out);
+
+/* The weight of each coding by an Accept-Encoding header, 0 to 1000; 0: not acceptable. `present`:
+ * the request has the header. */
+void http_accept_codings(struct str header, bool present, int weights[CODING_COUNT]);
+
+/* A body that comes in pieces, inflated. */
+struct http_inflater;
+/* NULL: a coding that is not taken. */
+struct http_inflater *http_inflater_new(struct str coding);
+/* Appends what `bytes` come to. KOL_INVALID: not of the coding; KOL_NO_SPACE: over `max` in all. */
+enum kol_status http_inflate(struct http_inflater *inflater, struct str bytes, size_t max,
+                             struct buf *out);
+bool http_inflater_done(const struct http_inflater *inflater); /* at the end of a whole stream */
+void http_inflater_free(struct http_inflater **inflater);
+
+/* ---- limits.c ---- */
+
+/* An address as limits count it: an IPv4 one, or the /64 of an IPv6 one. */
+struct http_address {
+    uint8_t bytes[16];
+};
+struct http_address http_address_of(const struct sockaddr *address);
+void http_address_put(const struct sockaddr *address, struct buf *out);
+
+struct http_rates; /* how much each caller has asked for */
+struct http_rates *http_rates_new(void);
+void http_rates_free(struct http_rates **rates);
+
+struct http_rate {
+    int64_t limit, remaining; /* calls at once */
+    int64_t reset_s;          /* until all of `limit` is there again */
+    int64_t retry_s;          /* above 0: refused, and for how long */
+};
+/* Counts one call of `id` (a key's id or an address). */
+struct http_rate http_rates_take(struct http_rates *rates, struct str id, int64_t per_minute,
+                                 int64_t burst, int64_t now_ns);
+
+struct http_crowd; /* open connections by address */
+struct http_crowd *http_crowd_new(void);
+void http_crowd_free(struct http_crowd **crowd);
+/* False: the address has `max` already; then it is not counted. */
+bool http_crowd_enter(struct http_crowd *crowd, const struct http_address *address, int max);
+void http_crowd_leave(struct http_crowd *crowd, const struct http_address *address);
+
+/* ---- answers (answer.c) ---- */
+
+struct http_form {
+    char *bytes; /* NULL: not made */
+    size_t len;
+    char etag[56]; /* with its quotes */
+};
+
+struct http_answer {
+    _Atomic int holds;
+    int status;
+    char type[96];
+    bool varies; /* by Accept-Encoding */
+    bool html;
+    struct http_policy policy;
+    char cache_public[96], cache_private[96]; /* Cache-Control */
+    char *headers;                            /* name NUL value NUL ... NUL */
+    struct http_form forms[CODING_COUNT];
+};
+
+/* The same answer in one other coding only; takes `bytes`. */
+struct http_answer *http_answer_recoded(const struct http_answer *answer, enum http_coding coding,
+                                        struct buf *bytes);
+
+/* An answer out of a problem. `headers` as in http_answer_options. */
+struct http_answer *http_problem_answer(const struct http_app *app, const char *code,
+                                        struct str detail, struct str id, const char *headers);
+
+/* ---- calls (call.c, request.c) ---- */
+
+/* The headers of a request that the server itself looks at. */
+enum http_known {
+    HEADER_HOST,
+    HEADER_API_KEY,
+    HEADER_REQUEST_ID,
+    HEADER_ACCEPT,
+    HEADER_ACCEPT_ENCODING,
+    HEADER_IF_NONE_MATCH,
+    HEADER_ORIGIN,
+    HEADER_CONTENT_TYPE,
+    HEADER_CONTENT_ENCODING,
+    HEADER_CONTENT_LENGTH,
+    HEADER_TRANSFER_ENCODING,
+    HEADER_EXPECT,
+    HEADER_WANTED_METHOD,
+    HEADER_KNOWN
+};
+
+struct http_line {
+    struct str name, value;
+};
+
+enum http_phase {
+    PHASE_IDLE, /* between requests, or before the end of the first request line */
+    PHASE_HEAD, /* the request line is there */
+    PHASE_BODY, /* the head is there, the body is not */
+    PHASE_CALL, /* all is there: it is worked on or answered */
+    PHASE_LAST, /* answered before the end of its body, which is let run for a moment */
+};
+
+struct http_conn {
+    struct http_server *server;
+    struct http_door *door;
+    int fd;
+    uint32_t serial; /* tells it from others that had the same descriptor */
+    bool counted;    /* in the crowd */
+    struct sockaddr_storage peer;
+    struct http_address address;
+
+    /* Written by the event thread, read by the watcher's sweep. */
+    _Atomic int phase;
+    _Atomic int64_t since_ns; /* when the phase began */
+    _Atomic int64_t head_ns;  /* when the sweep saw bytes of a head whose line is not there; 0 */
+
+    /* watch.mutex */
+    bool polled;            /* in the watcher's epoll */
+    bool gone;              /* the peer has closed its side */
+    bool shut;              /* closed by us */
+    struct http_call *call; /* that is handed over */
+    int64_t bytes;          /* TCP bytes received at the last look within PHASE_IDLE; -1: none */
+    int64_t looked_ns;      /* when that was */
+};
+
+struct http_call {
+    struct http_server *server;
+    struct http_door *door;
+    struct http_conn *conn;     /* NULL: a copy. Event thread and watcher only */
+    struct MHD_Connection *mhd; /* event thread, and whoever ends the call */
+    _Atomic int holds;
+    struct arena arena;
+
+    /* The request. */
+    char id[65];
+    size_t id_len;
+    int64_t start_ns, deadline_ns;
+    struct str target; /* raw, of the request line */
+    struct str path, query;
+    bool head, options; /* HEAD, OPTIONS */
+    bool headers_read, handed;
+    struct str known[HEADER_KNOWN]; /* in the library's memory until the call is handed over */
+    struct http_line *lines;        /* copies of all headers, once it is handed over */
+    size_t line_count;
+    struct http_match match;
+    struct http_values values;
+    const char *type;
+    struct str key; /* http_call_key() */
+    struct http_identity identity;
+    bool identified;
+    struct http_rate rate; /* limit 0: not counted */
+    const char *allow_origin;
+
+    /* The body. */
+    bool collecting; /* else what comes is thrown away */
+    bool announced;  /* the request has a body */
+    size_t body_seen, body_limit;
+    struct buf body;
+    struct http_inflater *inflater;
+    void *json;
+    struct http_answer *early; /* decided before the body was there, sent behind it */
+
+    /* The end. */
+    pthread_mutex_t mutex; /* of cancel and canceller */
+    void (*cancel)(void *user);
+    void *cancel_user;
+    _Atomic bool ended, cancelled;
+    bool cancel_ran;            /* mutex */
+    bool suspended;             /* set before anybody else knows the call */
+    bool dropped;               /* ended without an answer: the connection is closed */
+    struct http_answer *answer; /* set by whoever set `ended` */
+    struct http_stream *stream; /* set before `streaming` */
+    _Atomic bool streaming;
+    char cache_status[200];
+    int64_t age_us; /* below 0: none */
+    bool stale;
+
+    /* What a handler left. */
+    struct buf text, headers;
+    const char *problem;
+    struct str problem_detail;
+    void *slot;
+
+    /* watch.mutex: the list of calls by deadline. */
+    struct http_call *next, *prev;
+    bool listed;
+
+    /* What came of it: event thread. */
+    int status;
+    size_t sent;
+    bool last_word; /* answered past the library, the rest of the body is thrown away */
+};
+
+struct http_call *http_call_new(struct http_door *door, struct http_conn *conn,
+                                struct MHD_Connection *mhd);
+void http_call_hold(struct http_call *call);
+void http_call_release(struct http_call *call);
+
+/* Ends a call if nobody has: `answer` (its hold goes over in any case) or NULL to close the
+ * connection. `cancel`: it is not the worker that ends it. True if this one did. */
+bool http_call_end(struct http_call *call, struct http_answer *answer,
+                   const struct http_sending *sending, bool cancel);
+/* The same by a stream, a hold of which goes over to the call. */
+bool http_call_end_by_stream(struct http_call *call, struct http_stream *stream);
+/* Copies what belongs to the library, so that a worker may outlive the request. */
+void http_call_keep(struct http_call *call);
+/* What works for a call lets go of it: the last thing that it does with it. */
+void http_call_let_go(struct http_call *call);
+/* Tells what works for a call that was ended by somebody else to stop; once. */
+void http_call_cancel(struct http_call *call);
+
+/* ---- sending (send.c) ---- */
+
+/* Hands an answer to the library, on the event thread; the hold goes over. */
+enum MHD_Result http_send(struct http_call *call, struct http_answer *answer);
+enum MHD_Result http_send_stream(struct http_call *call);
+/* Answers before the body is at its end, where the library takes no answer: past it. The caller
+ * throws away what still comes. False: it could not be sent. */
+bool http_send_last_word(struct http_call *call, struct http_answer *answer);
+
+/* ---- requests (request.c) ---- */
+
+void *http_request_line(void *door, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result http_request(void *door, struct MHD_Connection *mhd, const char *url,
+                             const char *method, const char *version, const char *upload,
+                             size_t *upload_size, void **context);
+void http_request_completed(void *door, struct MHD_Connection *mhd, void **context,
+                            enum MHD_RequestTerminationCode how);
+/* The checks of a head; head.c. False: `call->early` says why. */
+bool http_head_check(struct http_call *call, const char *method, const char *version);
+
+/* ---- access.c ---- */
+
+void http_access_put(const struct http_call *call, int64_t duration_ns);
+
+/* ---- watch.c ---- */
+
+struct http_watch;
+struct http_watch *http_watch_new(struct http_server *server);
+/* Ends the thread; no connection is there any more. */
+void http_watch_free(struct http_watch **watch);
+void http_watch_open(struct http_watch *watch, struct http_conn *conn);
+void http_watch_close(struct http_watch *watch, struct http_conn *conn);
+/* From the hand-over on: its deadline and its client. False: the server stops. */
+bool http_watch_call(struct http_watch *watch, struct http_call *call);
+void http_watch_no_deadline(struct http_watch *watch, struct http_call *call);
+/* The library is done with the request. */
+void http_watch_forget(struct http_watch *watch, struct http_call *call);
+/* Ends all calls; those that come are ended at once. */
+void http_watch_give_up(struct http_watch *watch);
+/* Closes a connection whose call is not completed, from any thread. */
+void http_watch_shut(struct http_watch *watch, struct http_conn *conn);
+/* How many connections have a request under way. */
+size_t http_watch_busy(struct http_watch *watch);
+
+/* ---- stream.c ---- */
+
+/* What the library reads an answer without an end from; on the event thread. The response has a
+ * hold, the call another, the writer a third. */
+ssize_t http_stream_read(void *stream, uint64_t at, char *out, size_t max);
+void http_stream_hold(struct http_stream *stream);
+void http_stream_release(void *stream);
+const char *http_stream_type(const struct http_stream *stream);
+/* The client is gone or the server stops. */
+void http_stream_cut(struct http_stream *stream);
+
+/* ---- tls.c ---- */
+
+struct http_tls;
+enum kol_status http_tls_new(const char *certificate, const char *key, struct http_tls **out,
+                             struct kol_error *err) KOL_CHECKED;
+enum kol_status http_tls_reload(struct http_tls *tls, struct kol_error *err) KOL_CHECKED;
+void http_tls_free(struct http_tls **tls);
+/* The options that a daemon needs; `options` has room for `HTTP_TLS_OPTIONS`. */
+enum { HTTP_TLS_OPTIONS = 2 };
+size_t http_tls_options(struct http_tls *tls, struct MHD_OptionItem *options);
+/* Writes bytes into a session of the library's; false: not all went. */
+bool http_tls_send(struct MHD_Connection *mhd, struct str bytes);
+
+/* ---- server.c ---- */
+
+struct http_door {
+    struct http_server *server;
+    struct http_router *router;
+    struct MHD_Daemon *daemon;
+    int listener, port;
+};
+
+struct http_server {
+    struct http_server_options options; /* with all defaults filled in */
+    const struct http_app *app;
+    struct http_door doors[2]; /* the public one, the operator's */
+    size_t door_count;
+    char *cors; /* a copy of options.cors_origins, NULL: closed */
+    struct pool *pool;
+    struct http_watch *watch;
+    struct http_rates *rates;
+    struct http_crowd *crowd;
+    struct http_tls *tls;
+    _Atomic bool stopping;    /* answers close their connection */
+    _Atomic int64_t working;  /* calls held by whoever works for them */
+    _Atomic int64_t sleeping; /* suspended connections, until their resume has returned */
+    _Atomic int64_t connections, queued, streams, refused_busy, refused_slow, gone;
+};
+
+#endif

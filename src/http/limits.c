@@ -1,0 +1,248 @@
+/*
+ * limits.c: how often somebody may ask, and how many connections an address may hold.
+ *
+ * Rates are GCRA (the leaky bucket as one number): each caller has a time at which its bucket will
+ * be empty; a call moves it on by one interval, and is refused where it is more than a burst away.
+ * The table is bounded and never swept: a caller's place is one of a few neighbours, and a new one
+ * takes that of the caller whose bucket is emptiest, which loses the least by being forgotten.
+ */
+#include <arpa/inet.h>
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/hash.h"
+#include "base/mem.h"
+#include "base/random.h"
+#include "http/call.h"
+
+#define NS_PER_S INT64_C(1000000000)
+
+enum {
+    SHARDS = 64,
+    SETS = 256,        /* of a shard */
+    WAYS = 4,          /* neighbours: 65,536 callers in 1 MiB */
+    CROWD_MAX = 16384, /* addresses; a power of two, more than are open at once in most places */
+};
+
+/* ---- addresses ---- */
+
+struct http_address http_address_of(const struct sockaddr *address)
+{
+    struct http_address out = {{0}};
+    if (address->sa_family == AF_INET) {
+        memcpy(out.bytes + 12, &((const struct sockaddr_in *)address)->sin_addr, 4);
+        out.bytes[0] = 4;
+    } else if (address->sa_family == AF_INET6) {
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        if (IN6_IS_ADDR_V4MAPPED(six)) {
+            memcpy(out.bytes + 12, six->s6_addr + 12, 4);
+            out.bytes[0] = 4;
+        } else {
+            memcpy(out.bytes + 1, six->s6_addr, 8); /* one customer has a whole /64 */
+            out.bytes[0] = 6;
+        }
+    }
+    return out;
+}
+
+void http_address_put(const struct sockaddr *address, struct buf *out)
+{
+    char text[INET6_ADDRSTRLEN] = "-";
+    if (address->sa_family == AF_INET) {
+        inet_ntop(AF_INET, &((const struct sockaddr_in *)address)->sin_addr, text, sizeof text);
+    } else if (address->sa_family == AF_INET6) {
+        const struct in6_addr *six = &((const struct sockaddr_in6 *)address)->sin6_addr;
+        if (IN6_IS_ADDR_V4MAPPED(six)) {
+            inet_ntop(AF_INET, six->s6_addr + 12, text, sizeof text);
+        } else {
+            inet_ntop(AF_INET6, six, text, sizeof text);
+        }
+    }
+    buf_puts(out, text);
+}
+
+/* ---- rates ---- */
+
+struct bucket {
+    uint64_t who;     /* salted hash of the id; 0: free */
+    int64_t empty_ns; /* when it will have run out */
+};
+
+struct shard {
+    pthread_mutex_t mutex;
+    struct bucket buckets[SETS][WAYS];
+};
+
+struct http_rates {
+    uint64_t salt[2]; /* so that nobody can choose ids that meet in one set */
+    struct shard shards[SHARDS];
+};
+
+struct http_rates *http_rates_new(void)
+{
+    struct http_rates *rates = mem_zalloc(1, sizeof *rates);
+    random_fill(rates->salt, sizeof rates->salt);
+    for (size_t i = 0; i < SHARDS; i++) {
+        pthread_mutex_init(&rates->shards[i].mutex, NULL);
+    }
+    return rates;
+}
+
+void http_rates_free(struct http_rates **rates)
+{
+    if (!*rates) {
+        return;
+    }
+    for (size_t i = 0; i < SHARDS; i++) {
+        pthread_mutex_destroy(&(*rates)->shards[i].mutex);
+    }
+    free(*rates);
+    *rates = NULL;
+}
+
+static uint64_t salted(const uint64_t salt[2], struct str id)
+{
+    char text[96];
+    size_t len = id.len < 80 ? id.len : 80; /* a key's id has at most 63 bytes */
+    memcpy(text, salt, 16);
+    if (len) {
+        memcpy(text + 16, id.ptr, len);
+    }
+    uint64_t hash = hash_checksum((struct str){text, 16 + len});
+    return hash ? hash : 1;
+}
+
+/* The bucket of `who`: its own, a free one, or that which runs out first. */
+static struct bucket *bucket_of(struct bucket *set, uint64_t who)
+{
+    struct bucket *found = &set[0];
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].who == who) {
+            return &set[i];
+        }
+        if (set[i].empty_ns < found->empty_ns) {
+            found = &set[i];
+        }
+    }
+    *found = (struct bucket){.who = who};
+    return found;
+}
+
+struct http_rate http_rates_take(struct http_rates *rates, struct str id, int64_t per_minute,
+                                 int64_t burst, int64_t now_ns)
+{
+    /* Without a burst of its own: what ten seconds give. */
+    burst = burst > 0 ? burst : per_minute / 6 > 0 ? per_minute / 6 : 1;
+    int64_t interval = 60 * NS_PER_S / per_minute, depth = interval * burst;
+    uint64_t who = salted(rates->salt, id);
+    struct shard *shard = &rates->shards[who % SHARDS];
+    struct http_rate rate = {.limit = burst};
+
+    pthread_mutex_lock(&shard->mutex);
+    struct bucket *bucket = bucket_of(shard->buckets[who / SHARDS % SETS], who);
+    int64_t empty = bucket->empty_ns > now_ns ? bucket->empty_ns : now_ns;
+    int64_t over = empty + interval - now_ns - depth;
+    if (over <= 0) {
+        empty += interval;
+        bucket->empty_ns = empty;
+    }
+    pthread_mutex_unlock(&shard->mutex);
+
+    rate.retry_s = over > 0 ? (over + NS_PER_S - 1) / NS_PER_S : 0;
+    rate.remaining = interval ? (depth - (empty - now_ns)) / interval : burst;
+    rate.reset_s = (empty - now_ns + NS_PER_S - 1) / NS_PER_S;
+    return rate;
+}
+
+/* ---- connections by address ---- */
+
+/* Open addressing with linear probing; an entry that comes to 0 is taken out by moving up those
+ * behind it. One lock: it is taken once a connection. */
+struct http_crowd {
+    pthread_mutex_t mutex;
+    uint64_t salt[2];
+    size_t used;
+    struct {
+        struct http_address address;
+        int count; /* 0: free */
+    } slots[CROWD_MAX];
+};
+
+struct http_crowd *http_crowd_new(void)
+{
+    struct http_crowd *crowd = mem_zalloc(1, sizeof *crowd);
+    random_fill(crowd->salt, sizeof crowd->salt);
+    pthread_mutex_init(&crowd->mutex, NULL);
+    return crowd;
+}
+
+void http_crowd_free(struct http_crowd **crowd)
+{
+    if (*crowd) {
+        pthread_mutex_destroy(&(*crowd)->mutex);
+        free(*crowd);
+        *crowd = NULL;
+    }
+}
+
+static size_t home_of(const struct http_crowd *crowd, const struct http_address *address)
+{
+    struct str bytes = {(const char *)address->bytes, sizeof address->bytes};
+    return salted(crowd->salt, bytes) % CROWD_MAX;
+}
+
+/* The slot of the address, or the free one where it would go. */
+static size_t slot_of(const struct http_crowd *crowd, const struct http_address *address)
+{
+    size_t at = home_of(crowd, address);
+    while (crowd->slots[at].count &&
+           memcmp(&crowd->slots[at].address, address, sizeof *address) != 0) {
+        at = (at + 1) % CROWD_MAX;
+    }
+    return at;
+}
+
+bool http_crowd_enter(struct http_crowd *crowd, const struct http_address *address, int max)
+{
+    pthread_mutex_lock(&crowd->mutex);
+    size_t at = slot_of(crowd, address);
+    bool fresh = crowd->slots[at].count == 0;
+    /* So full a table has no room to tell addresses apart: new ones must wait. */
+    bool fits = crowd->slots[at].count < max && (!fresh || crowd->used < CROWD_MAX / 8 * 7);
+    if (fits) {
+        crowd->slots[at].address = *address;
+        crowd->slots[at].count++;
+        crowd->used += fresh;
+    }
+    pthread_mutex_unlock(&crowd->mutex);
+    return fits;
+}
+
+/* mutex. Frees a slot without breaking the chains that run over it. */
+static void take_out(struct http_crowd *crowd, size_t at)
+{
+    crowd->slots[at].count = 0;
+    crowd->used--;
+    for (size_t next = (at + 1) % CROWD_MAX; crowd->slots[next].count;
+         next = (next + 1) % CROWD_MAX) {
+        size_t home = home_of(crowd, &crowd->slots[next].address);
+        /* It may move up unless its home lies behind the hole. */
+        if ((next + CROWD_MAX - home) % CROWD_MAX >= (next + CROWD_MAX - at) % CROWD_MAX) {
+            crowd->slots[at] = crowd->slots[next];
+            crowd->slots[next].count = 0;
+            at = next;
+        }
+    }
+}
+
+void http_crowd_leave(struct http_crowd *crowd, const struct http_address *address)
+{
+    pthread_mutex_lock(&crowd->mutex);
+    size_t at = slot_of(crowd, address);
+    KOL_ASSERT(crowd->slots[at].count > 0);
+    if (--crowd->slots[at].count == 0) {
+        take_out(crowd, at);
+    }
+    pthread_mutex_unlock(&crowd->mutex);
+}
