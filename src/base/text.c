@@ -32,7 +32,9 @@ static int sequence_of(unsigned char lead, unsigned char *low, unsigned char *hi
 /* The answer for a short text, or where there is no SSE2: one sequence after the other. */
 static bool is_utf8_by_sequence(struct str text)
 {
-    const unsigned char *at = (const unsigned char *)text.ptr, *end = at + text.len;
+    /* The empty view may have no pointer, to which nothing may be added, not even 0. */
+    const unsigned char *at = (const unsigned char *)(text.len ? text.ptr : "");
+    const unsigned char *end = at + text.len;
     while (at < end) {
         uint64_t eight;
         while (end - at >= 8 && (memcpy(&eight, at, 8), (eight & 0x8080808080808080u) == 0)) {
