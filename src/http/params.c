@@ -180,7 +180,7 @@ static void fill_in(struct reading *reading)
             bool fits = http_value_read(field, str_of(field->fallback), &reading->out->by_field[i]);
             KOL_ASSERT(fits); /* by check.c */
         } else if (field->required && begin_wrong(reading)) {
-            buf_printf(reading->detail, "`%s` is missing, ", field->name);
+            buf_printf(reading->detail, "`%s` is missing, it must be ", field->name);
             http_put_wanted(field, reading->detail);
         }
     }

@@ -266,7 +266,7 @@ static void check_member(struct checking *checking, const struct http_field *fie
     size_t before = enter(checking, field->name);
     if (!value) {
         if (field->required && begin_wrong(checking)) {
-            buf_puts(checking->detail, " is missing, ");
+            buf_puts(checking->detail, " is missing, it must be ");
             http_put_wanted(field, checking->detail);
         }
     } else if (json_is_null(value) && field->nullable) {

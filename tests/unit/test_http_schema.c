@@ -1,0 +1,214 @@
+/* test_http_schema.c: JSON bodies, broken, too deep, and against their schema. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include <cmocka.h>
+#include <jansson.h>
+
+#include "http_fixture.h"
+
+static struct buf detail;
+
+static json_t *read_book(const char *body, bool *malformed)
+{
+    buf_clear(&detail);
+    return http_schema_read(&fixture_app, "Book", str_of(body), malformed, &detail);
+}
+
+/* "ok", or "400: ..." or "422: ...". */
+static const char *outcome(const char *body)
+{
+    static char text[1024];
+    bool malformed = true;
+    json_t *root = read_book(body, &malformed);
+    if (root) {
+        assert_false(malformed);
+        json_decref(root);
+        return "ok";
+    }
+    snprintf(text, sizeof text, "%d: %s", malformed ? 400 : 422, detail.ptr);
+    return text;
+}
+
+static void test_a_body_that_fits_is_handed_over(void **state)
+{
+    (void)state;
+    bool malformed;
+    json_t *root = read_book(
+        " {\"title\":\"Biển\",\"pages\":300.0,\"weight\":1,\"lent\":false,\"shelf\":null,"
+        "\"tags\":[\"old\",\"rare\"],\"author\":{\"name\":\"An\",\"born\":null},"
+        "\"readers\":[{\"name\":\"B\"},{\"name\":\"C\",\"born\":\"1990-01-31\"}],"
+        "\"extra\":{\"x\":[1,2,{}]},\"note\":[null],\"added\":\"2025-05-14T21:17:24Z\"}\n",
+        &malformed);
+    assert_non_null(root);
+    assert_string_equal(json_string_value(json_object_get(root, "title")), "Biển");
+    /* A whole number written as 300.0 is an integer to the handler. */
+    assert_true(json_is_integer(json_object_get(root, "pages")));
+    assert_int_equal(json_integer_value(json_object_get(root, "pages")), 300);
+    json_decref(root);
+    assert_string_equal(outcome("{\"title\":\"x\",\"pages\":null}"), "ok");
+}
+
+static void test_what_is_no_json_is_malformed(void **state)
+{
+    (void)state;
+    static const char *const bodies[] = {
+        "",
+        " ",
+        "{",
+        "{]",
+        "nul",
+        "{\"title\":\"x\",}",
+        "{'title':1}",
+        "[1,]",
+        "NaN",
+        "Infinity",
+        "{\"title\":NaN}",
+        "{\"title\":-Infinity}",
+        "{\"pages\":01}",
+        "{\"pages\":.5}",
+        "{\"pages\":1e999}",
+        "{\"pages\":99999999999999999999}",
+        "{} {}",
+        "{}x",
+        "{\"title\":\"a\\u0000b\"}",
+        "{\"title\":\"\xff\"}",
+        "{\"title\":\"\\ud800\"}",
+        "{\"title\":\"x\",\"title\":\"y\"}",
+        "{\"title\":\"a\nb\"}",
+        "\"\\",
+        "\xef\xbb\xbf{}",
+    };
+    for (size_t i = 0; i < ARRAY_LEN(bodies); i++) {
+        if (strncmp(outcome(bodies[i]), "400: ", 5) != 0) {
+            fail_msg("%s: %s", bodies[i], outcome(bodies[i]));
+        }
+    }
+    assert_string_equal(outcome(""), "400: The body is not taken: it is empty.");
+    assert_non_null(strstr(outcome("{\"a\":1,\"a\":2}"), "stands twice"));
+    assert_non_null(strstr(outcome("{\"pages\":99999999999999999999}"), "too large"));
+}
+
+static void test_what_breaks_the_schema_is_told_by_pointer(void **state)
+{
+    (void)state;
+#define WITH(members) "{\"title\":\"x\",\"pages\":1," members "}"
+    static const struct {
+        const char *body, *outcome;
+    } cases[] = {
+        {"[]", "422: the body must be an object, not a list."},
+        {"7", "422: the body must be an object, not a whole number."},
+        {"{\"pages\":1}", "422: `/title` is missing, it must be a text of 1 to 100 characters."},
+        {"{\"title\":\"\",\"pages\":1}",
+         "422: `/title` must be a text of 1 to 100 characters, not ``."},
+        {"{\"title\":null,\"pages\":1}",
+         "422: `/title` must be a text of 1 to 100 characters, not null."},
+        {"{\"title\":\"x\",\"pages\":5001}",
+         "422: `/pages` must be a whole number from 0 to 5000 or null, not 5001."},
+        {"{\"title\":\"x\",\"pages\":1.5}",
+         "422: `/pages` must be a whole number from 0 to 5000 or null, not 1.5."},
+        {"{\"title\":\"x\",\"pages\":\"1\"}",
+         "422: `/pages` must be a whole number from 0 to 5000 or null, not `1`."},
+        {WITH("\"weight\":2.6"), "422: `/weight` must be a number from 0 to 2.5, not 2.6."},
+        {WITH("\"lent\":1"), "422: `/lent` must be true or false, not 1."},
+        {WITH("\"shelf\":\"map\""),
+         "422: `/shelf` must be one of fiction, science, maps or null, not `map`."},
+        {WITH("\"tags\":[\"old\",\"old\"]"),
+         "422: `/tags` must be a list of 0 to 3 different words out of old, rare, red, new, not a "
+         "list."},
+        {WITH("\"author\":{\"nmae\":\"A\"}"),
+         "422: `/author/name` is missing, it must be a text of 1 to 30 characters; `/author/nmae` "
+         "is not known (did you mean `name`?)."},
+        {WITH("\"readers\":[{\"name\":\"A\"},{\"name\":\"B\",\"born\":\"1990-02-30\"}]"),
+         "422: `/readers/1/born` must be a date such as 2025-05-14 or null, not `1990-02-30`."},
+        {WITH("\"readers\":[null]"), "422: `/readers/0` must be an object, not null."},
+        {WITH("\"extra\":null"), "422: `/extra` must be an object, not null."},
+        {WITH("\"added\":\"today\""),
+         "422: `/added` must be a time such as 2025-05-14T21:17:24Z, not `today`."},
+        {WITH("\"q/w~z\":1"), "422: `/q~1w~0z` is not known."},
+    };
+    for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
+        assert_string_equal(outcome(cases[i].body), cases[i].outcome);
+    }
+}
+
+static void test_at_most_five_are_told(void **state)
+{
+    (void)state;
+    const char *text = outcome("{\"a\":1,\"b\":1,\"c\":1,\"d\":1,\"e\":1,\"f\":1}");
+    size_t sentences = 1;
+    for (; (text = strchr(text, ';')); text++) {
+        sentences++;
+    }
+    assert_int_equal(sentences, 5);
+}
+
+static void test_an_open_schema_takes_more_members(void **state)
+{
+    (void)state;
+    bool malformed;
+    buf_clear(&detail);
+    json_t *root = http_schema_read(&fixture_app, "Open", STR("{\"status\":\"ok\",\"more\":[1]}"),
+                                    &malformed, &detail);
+    assert_non_null(root);
+    json_decref(root);
+    assert_null(http_schema_read(&fixture_app, "Open", STR("{\"more\":1}"), &malformed, &detail));
+    assert_false(malformed);
+}
+
+/* `count` times `piece`, between a beginning and an end. */
+static const char *repeat(const char *begin, const char *piece, size_t count, const char *end)
+{
+    static struct buf body;
+    buf_clear(&body);
+    buf_puts(&body, begin);
+    for (size_t i = 0; i < count; i++) {
+        buf_puts(&body, piece);
+    }
+    buf_puts(&body, end);
+    return body.ptr;
+}
+
+static void test_depth_and_size_are_bounded(void **state)
+{
+    (void)state;
+    assert_non_null(strstr(outcome(repeat("", "[", 33, "")), "32 levels"));
+    assert_non_null(strstr(outcome(repeat("", "{\"a\":", 100000, "")), "32 levels"));
+    assert_null(strstr(outcome(repeat("", "[", 32, "]")), "32 levels"));
+    assert_string_equal(outcome(repeat("{\"title\":\"x\",\"pages\":1,\"note\":", "[", 31,
+                                       "]]]]]]]]]]]]]]]]]]]]]]]]]"
+                                       "]]]]]]}")),
+                        "ok");
+    assert_non_null(strstr(outcome(repeat("[0", ",0", 260000, "]")), "250,000 values"));
+    /* Brackets and commas within a text are letters. */
+    assert_string_equal(outcome("{\"title\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[,[\","
+                                "\"pages\":1}"),
+                        "ok");
+}
+
+static void test_a_long_name_is_cut_at_a_character(void **state)
+{
+    (void)state;
+    const char *text = outcome(repeat("{\"a", "đ", 1000, "\":1}"));
+    assert_non_null(strstr(text, "is not known"));
+    assert_true(detail.len < 1000);
+    assert_non_null(strstr(detail.ptr, "đ` is not known"));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_a_body_that_fits_is_handed_over),
+        cmocka_unit_test(test_what_is_no_json_is_malformed),
+        cmocka_unit_test(test_what_breaks_the_schema_is_told_by_pointer),
+        cmocka_unit_test(test_at_most_five_are_told),
+        cmocka_unit_test(test_an_open_schema_takes_more_members),
+        cmocka_unit_test(test_depth_and_size_are_bounded),
+        cmocka_unit_test(test_a_long_name_is_cut_at_a_character),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
