@@ -5,8 +5,10 @@
  *   api.c      opening, refreshing, the app; what a call holds while it is worked on
  *   copy.c     the online copy in use, and older ones that cursors pin; sessions on its lists
  *   cached.c   between a call and its handler: the cache in the process
- *   keys.c     the key store; usage.c how much each key asked
+ *   keys.c     the key store; keys_change.c what changes it; usage.c how much each key asked
+ *   red.c      requests by route for /metrics
  *   json.c     JSON; profile.c, score.c a KOL, its scores, a content as JSON, out of records
+ *   session.c  sessions on the lists of a copy
  *   who.c      which KOL a call means
  *   list.c     filters, sort, paging and cursors of lists; csv.c their CSV twin; export.c
  *   kols.c scores.c explain.c history.c similar.c content.c trending.c stats.c search.c predict.c
@@ -22,6 +24,7 @@
 #define API_PARTS_H
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "api/api.h"
 #include "base/mem.h"
@@ -97,17 +100,18 @@ struct api_copies;
 enum kol_status api_copies_open(const struct api_options *options, struct api_copies **out,
                                 struct kol_error *err) KOL_CHECKED;
 void api_copies_close(struct api_copies **copies); /* all must be dropped before */
-/* Where a newer copy is current it becomes the one that api_copy_take() gives; the old one stays
- * open for 15 minutes for cursors. KOL_NOT_FOUND where there is none at all. */
+/* Where a newer copy is current it becomes the one that api_copy_take() gives. KOL_NOT_FOUND where
+ * there is none at all. */
 enum kol_status api_copies_refresh(struct api_copies *copies, bool *changed,
                                    struct kol_error *err) KOL_CHECKED;
 /* The current copy, held, or NULL where there is none. */
 struct api_copy *api_copy_take(struct api_copies *copies);
-/* The copy of this number (a cursor's), held. KOL_NOT_FOUND once it is gone. */
+/* The copy of this number (a cursor's), held: opened again where it is an older one. KOL_NOT_FOUND
+ * once its folder is gone, ONLINE_KEEP_US after its successor. */
 enum kol_status api_copy_numbered(struct api_copies *copies, int64_t number, struct api_copy **out,
                                   struct kol_error *err) KOL_CHECKED;
 void api_copy_hold(struct api_copy *copy);
-void api_copy_drop(struct api_copies *copies, struct api_copy *copy);
+void api_copy_drop(struct api_copy *copy); /* NULL is fine */
 
 /* A session on its lists for one call: waits for a free one until the call's deadline
  * (KOL_TIMEOUT); statements stop once nobody waits for the answer any more. At most one a call at a
@@ -136,7 +140,8 @@ struct api {
     struct l1 *l1; /* NULL: no cache */
     struct api_keys *keys;
     struct api_usage *usage;
-    const struct http_server *server; /* set by api_attach() */
+    struct api_red *red;
+    _Atomic(const struct http_server *) server; /* set by api_attach() */
     _Atomic bool stopping;
     /* The last failure of a refresh, for /readyz; "" for none. */
     pthread_mutex_t problem_lock;
@@ -157,6 +162,7 @@ struct api_call {
     struct l1_load *load; /* whose end others may wait for; NULL: none */
     struct str tags[16];
     size_t tag_count;
+    bool too_many_tags; /* the answer is not kept */
 };
 struct api_call *api_call_of(struct http_call *call);
 void api_call_end(struct http_call *call);
@@ -209,6 +215,15 @@ void api_usage_free(struct api_usage **usage);
 void api_usage_add(struct api_usage *usage, struct str caller, int status);
 void api_usage_get(struct api_usage *usage, struct str caller, int64_t *calls, int64_t *errors);
 
+/* ---- red.c ---- */
+
+struct api_red;
+struct api_red *api_red_new(const struct http_app *app); /* of whose routes, which it keeps */
+void api_red_free(struct api_red **red);
+/* Counts a request; any thread. route NULL: none was found. */
+void api_red_add(struct api_red *red, const struct http_route *route, int status,
+                 int64_t duration_ns);
+
 /* ---- who.c ---- */
 
 enum { API_PLATFORM_COUNT = 4 };
@@ -240,29 +255,29 @@ struct json {
     struct buf *out;
     bool comma;
 };
-void json_open(struct json *json, char bracket);  /* '{' or '[' */
-void json_close(struct json *json, char bracket); /* '}' or ']' */
-void json_name(struct json *json, const char *name);
-void json_text(struct json *json, struct str text); /* bytes that are no UTF-8 become U+FFFD */
-void json_int(struct json *json, int64_t value);
-void json_real(struct json *json, double value);  /* shortest exact form; not finite: null */
-void json_score(struct json *json, double value); /* 2 decimals; not finite: null */
-void json_bool(struct json *json, bool value);
-void json_time(struct json *json, int64_t time_us);
-void json_day(struct json *json, int64_t days); /* since 1970-01-01 */
-void json_null(struct json *json);
-void json_raw(struct json *json, struct str text); /* JSON already */
-void json_texts(struct json *json, const struct str *texts, size_t count);
+void js_open(struct json *json, char bracket);  /* '{' or '[' */
+void js_close(struct json *json, char bracket); /* '}' or ']' */
+void js_name(struct json *json, const char *name);
+void js_text(struct json *json, struct str text); /* UTF-8 */
+void js_int(struct json *json, int64_t value);
+void js_real(struct json *json, double value);  /* shortest exact form; not finite: null */
+void js_score(struct json *json, double value); /* 2 decimals; not finite: null */
+void js_bool(struct json *json, bool value);
+void js_time(struct json *json, int64_t time_us);
+void js_day(struct json *json, int64_t days); /* since 1970-01-01 */
+void js_null(struct json *json);
+void js_raw(struct json *json, struct str text); /* JSON already */
+void js_texts(struct json *json, const struct str *texts, size_t count);
 
 /* name and value in one; unknown is null */
-void json_member_text(struct json *json, const char *name, struct str text);
-void json_member_int(struct json *json, const char *name, int64_t value);
+void js_member_text(struct json *json, const char *name, struct str text);
+void js_member_int(struct json *json, const char *name, int64_t value);
 /* A cell of a record as its kind says; null where it is unknown. Scores are shown by
- * json_member_score(). */
-void json_member_cell(struct json *json, const char *name, const struct online_record *record,
-                      int column, enum http_kind kind);
-void json_member_score(struct json *json, const char *name, const struct online_record *record,
-                       int column);
+ * js_member_score(). */
+void js_member_cell(struct json *json, const char *name, const struct online_record *record,
+                    int column, enum http_kind kind);
+void js_member_score(struct json *json, const char *name, const struct online_record *record,
+                     int column);
 
 /* ---- profile.c, score.c: objects of schemas.def ---- */
 

@@ -146,11 +146,12 @@ enum kol_status file_sync_folder_of(const char *path, struct kol_error *err)
     return status;
 }
 
-enum kol_status file_replace(const char *path, struct str bytes, struct kol_error *err)
+static enum kol_status replace(const char *path, mode_t mode, struct str bytes,
+                               struct kol_error *err)
 {
     struct buf temporary = {0};
     buf_printf(&temporary, "%s.%ld.tmp", path, (long)getpid());
-    int fd = open(temporary.ptr, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0666);
+    int fd = open(temporary.ptr, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, mode);
     enum kol_status status = KOL_OK;
     if (fd < 0) {
         status = kol_fail_errno(err, errno, "%s: cannot create", temporary.ptr);
@@ -169,4 +170,14 @@ enum kol_status file_replace(const char *path, struct str bytes, struct kol_erro
 out:
     buf_free(&temporary);
     return status;
+}
+
+enum kol_status file_replace(const char *path, struct str bytes, struct kol_error *err)
+{
+    return replace(path, 0666, bytes, err);
+}
+
+enum kol_status file_replace_private(const char *path, struct str bytes, struct kol_error *err)
+{
+    return replace(path, 0600, bytes, err);
 }

@@ -19,6 +19,9 @@ enum kol_status file_read(const char *path, size_t max_bytes, struct buf *out,
 
 /* Replaces the file in one step: a reader sees the old bytes or the new ones; fsynced. */
 enum kol_status file_replace(const char *path, struct str bytes, struct kol_error *err) KOL_CHECKED;
+/* The same for secrets: only the owner may read it, from its first byte on. */
+enum kol_status file_replace_private(const char *path, struct str bytes,
+                                     struct kol_error *err) KOL_CHECKED;
 
 /* Makes the names of a folder durable: what was created, renamed or removed in it. */
 enum kol_status file_sync_dir(const char *path, struct kol_error *err) KOL_CHECKED;

@@ -12,14 +12,14 @@
 
 enum metric_kind { KIND_COUNTER, KIND_GAUGE, KIND_HISTOGRAM };
 
-enum { MAX_LABELS = 64, BUCKETS = 16 };
+enum { MAX_LABELS = 512, BUCKETS = 16 };
 
 /* Upper bounds in seconds, from 50 us to 10 s; the last bucket has none. */
 static const double bucket_bounds[BUCKETS - 1] = {0.00005, 0.0001, 0.00025, 0.0005, 0.001,
                                                   0.0025,  0.005,  0.01,    0.025,  0.05,
                                                   0.1,     0.25,   0.5,     1,      10};
 
-struct slot {
+struct metric_slot {
     _Atomic(const char *) label; /* NULL: free */
     _Atomic int64_t count;       /* COUNTER: the value; HISTOGRAM: observations */
     _Atomic double value;        /* GAUGE: the value; HISTOGRAM: sum in seconds */
@@ -37,10 +37,10 @@ static const struct {
 #undef METRIC
 };
 
-static struct slot slots[METRIC_COUNT][MAX_LABELS];
+static struct metric_slot slots[METRIC_COUNT][MAX_LABELS];
 static pthread_mutex_t slots_mutex = PTHREAD_MUTEX_INITIALIZER; /* held to claim a slot */
 
-static struct slot *find_slot(enum metric metric, const char *label)
+static struct metric_slot *find_slot(enum metric metric, const char *label)
 {
     for (size_t i = 0; i < MAX_LABELS; i++) {
         const char *taken = atomic_load_explicit(&slots[metric][i].label, memory_order_acquire);
@@ -54,10 +54,10 @@ static struct slot *find_slot(enum metric metric, const char *label)
     return NULL;
 }
 
-static struct slot *claim_slot(enum metric metric, const char *label)
+static struct metric_slot *claim_slot(enum metric metric, const char *label)
 {
     pthread_mutex_lock(&slots_mutex);
-    struct slot *slot = find_slot(metric, label);
+    struct metric_slot *slot = find_slot(metric, label);
     for (size_t i = 0; !slot && i < MAX_LABELS; i++) {
         if (!atomic_load(&slots[metric][i].label)) {
             slot = &slots[metric][i];
@@ -69,21 +69,31 @@ static struct slot *claim_slot(enum metric metric, const char *label)
     return slot ? slot : &slots[metric][MAX_LABELS - 1];
 }
 
-static struct slot *slot_of(enum metric metric, const char *label)
+struct metric_slot *metrics_slot(enum metric metric, const char *label)
 {
     label = label ? label : "";
-    struct slot *slot = find_slot(metric, label);
+    struct metric_slot *slot = find_slot(metric, label);
     return slot ? slot : claim_slot(metric, label);
 }
 
 void metrics_add(enum metric metric, const char *label, int64_t amount)
 {
-    atomic_fetch_add_explicit(&slot_of(metric, label)->count, amount, memory_order_relaxed);
+    metrics_slot_add(metrics_slot(metric, label), amount);
+}
+
+void metrics_slot_add(struct metric_slot *slot, int64_t amount)
+{
+    atomic_fetch_add_explicit(&slot->count, amount, memory_order_relaxed);
+}
+
+void metrics_set_total(enum metric metric, const char *label, int64_t total)
+{
+    atomic_store_explicit(&metrics_slot(metric, label)->count, total, memory_order_relaxed);
 }
 
 void metrics_set(enum metric metric, const char *label, double value)
 {
-    atomic_store_explicit(&slot_of(metric, label)->value, value, memory_order_relaxed);
+    atomic_store_explicit(&metrics_slot(metric, label)->value, value, memory_order_relaxed);
 }
 
 static void add_double(_Atomic double *sum, double amount)
@@ -96,7 +106,11 @@ static void add_double(_Atomic double *sum, double amount)
 
 void metrics_observe(enum metric metric, const char *label, double seconds)
 {
-    struct slot *slot = slot_of(metric, label);
+    metrics_slot_observe(metrics_slot(metric, label), seconds);
+}
+
+void metrics_slot_observe(struct metric_slot *slot, double seconds)
+{
     size_t bucket = 0;
     while (bucket < BUCKETS - 1 && seconds > bucket_bounds[bucket]) {
         bucket++;
@@ -108,7 +122,7 @@ void metrics_observe(enum metric metric, const char *label, double seconds)
 
 double metrics_get(enum metric metric, const char *label)
 {
-    struct slot *slot = find_slot(metric, label ? label : "");
+    struct metric_slot *slot = find_slot(metric, label ? label : "");
     if (!slot) {
         return 0;
     }
@@ -116,31 +130,45 @@ double metrics_get(enum metric metric, const char *label)
                                               : (double)atomic_load(&slot->count);
 }
 
-/* {label="value",le="0.5"} with what applies. */
-static void put_labels(struct buf *out, const char *name, const char *value, const char *le)
+/* name="value" */
+static void put_label(struct buf *out, struct str name, struct str value)
 {
-    bool labelled = name[0] != '\0';
-    if (!labelled && !le) {
+    buf_put(out, name);
+    buf_puts(out, "=\"");
+    for (size_t i = 0; i < value.len; i++) {
+        if (value.ptr[i] == '"' || value.ptr[i] == '\\') {
+            buf_putc(out, '\\');
+        }
+        buf_puts(out, value.ptr[i] == '\n' ? "\\n" : (char[]){value.ptr[i], '\0'});
+    }
+    buf_putc(out, '"');
+}
+
+/* {label="value",le="0.5"} with what applies; "a,b" are two labels with two values. */
+static void put_labels(struct buf *out, const char *names, const char *values, const char *le)
+{
+    struct str left_names = str_of(names), left_values = str_of(values);
+    const char *separator = "";
+    if (!left_names.len && !le) {
         return;
     }
     buf_putc(out, '{');
-    if (labelled) {
-        buf_printf(out, "%s=\"", name);
-        for (; *value; value++) {
-            if (*value == '"' || *value == '\\') {
-                buf_putc(out, '\\');
-            }
-            buf_puts(out, *value == '\n' ? "\\n" : (char[]){*value, '\0'});
-        }
-        buf_puts(out, le ? "\"," : "\"");
+    while (left_names.len) {
+        struct str name = str_cut(&left_names, ',');
+        /* What is gathered under "other" has one value for all of its labels. */
+        struct str value =
+            left_names.len && strchr(values, ',') ? str_cut(&left_values, ',') : left_values;
+        buf_puts(out, separator);
+        put_label(out, name, value);
+        separator = ",";
     }
     if (le) {
-        buf_printf(out, "le=\"%s\"", le);
+        buf_printf(out, "%sle=\"%s\"", separator, le);
     }
     buf_putc(out, '}');
 }
 
-static void render_histogram(struct buf *out, enum metric metric, struct slot *slot,
+static void render_histogram(struct buf *out, enum metric metric, struct metric_slot *slot,
                              const char *label)
 {
     int64_t so_far = 0;
@@ -166,7 +194,8 @@ static void render_histogram(struct buf *out, enum metric metric, struct slot *s
     buf_printf(out, " %lld\n", (long long)so_far);
 }
 
-static void render_value(struct buf *out, enum metric metric, struct slot *slot, const char *label)
+static void render_value(struct buf *out, enum metric metric, struct metric_slot *slot,
+                         const char *label)
 {
     double value = atomic_load(&slot->value);
     buf_puts(out, metrics[metric].name);
@@ -189,7 +218,7 @@ void metrics_render(struct buf *out)
         buf_printf(out, "# HELP %s %s\n# TYPE %s %s\n", metrics[metric].name, metrics[metric].help,
                    metrics[metric].name, kind_names[metrics[metric].kind]);
         for (size_t i = 0; i < MAX_LABELS; i++) {
-            struct slot *slot = &slots[metric][i];
+            struct metric_slot *slot = &slots[metric][i];
             const char *label = atomic_load_explicit(&slot->label, memory_order_acquire);
             if (!label) {
                 break;

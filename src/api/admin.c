@@ -1,0 +1,133 @@
+/* admin.c: what an operator asks of a running server, and what a key may know of itself. */
+#include <jansson.h>
+#include <string.h>
+
+#include "api/parts.h"
+#include "base/clock.h"
+
+/* ---- usage ---- */
+
+static void put_scopes(struct json *json, http_scopes scopes)
+{
+    js_name(json, "scopes");
+    js_open(json, '[');
+    for (size_t i = 0; i < ARRAY_LEN(api_scope_names); i++) {
+        if (scopes >> i & 1) {
+            js_text(json, str_of(api_scope_names[i]));
+        }
+    }
+    js_close(json, ']');
+}
+
+static void put_limit(struct json *json, const char *name, int64_t value)
+{
+    js_name(json, name);
+    if (value) {
+        js_int(json, value);
+    } else {
+        js_null(json);
+    }
+}
+
+enum kol_status api_usage(struct http_call *call, struct kol_error *err)
+{
+    (void)err;
+    struct api *api = api_of(call);
+    struct str caller = http_caller(call);
+    struct api_key key = {0};
+    int64_t calls, errors;
+    struct buf body = {0};
+    struct json json = {.out = &body};
+    api_usage_get(api->usage, caller, &calls, &errors);
+    api_keys_find(api->keys, caller, &key);
+    js_open(&json, '{');
+    js_member_text(&json, "key", caller);
+    put_scopes(&json, http_caller_scopes(call));
+    js_member_int(&json, "calls", calls);
+    js_member_int(&json, "errors", errors);
+    js_name(&json, "since");
+    js_time(&json, api->started_us);
+    put_limit(&json, "rate_per_minute", key.rate_per_minute);
+    put_limit(&json, "burst", key.burst);
+    js_name(&json, "expires_at");
+    if (key.expires_us) {
+        js_time(&json, key.expires_us);
+    } else {
+        js_null(&json);
+    }
+    js_close(&json, '}');
+    return api_answer(call, &body);
+}
+
+/* ---- purge ---- */
+
+static struct str text_of(const json_t *object, const char *name)
+{
+    const json_t *value = json_object_get(object, name);
+    return (struct str){json_string_value(value), json_string_length(value)};
+}
+
+enum kol_status api_admin_purge(struct http_call *call, struct kol_error *err)
+{
+    (void)err;
+    struct l1 *l1 = api_of(call)->l1;
+    const json_t *given = http_json_body(call);
+    struct str key = text_of(given, "key"), prefix = text_of(given, "prefix");
+    struct str tag = text_of(given, "tag");
+    bool all = json_is_true(json_object_get(given, "all"));
+    size_t removed = 0;
+    if ((key.len > 0) + (prefix.len > 0) + (tag.len > 0) + all != 1) {
+        return http_problem(call, "invalid_body",
+                            "Name one of key, prefix, tag, or all as true, and only one.");
+    }
+    if (l1) {
+        removed = key.len      ? l1_drop_key(l1, key)
+                  : prefix.len ? l1_drop_prefix(l1, prefix)
+                  : tag.len    ? l1_drop_tag(l1, tag)
+                               : l1_drop_all(l1);
+    }
+    struct buf body = {0};
+    struct json json = {.out = &body};
+    js_open(&json, '{');
+    js_member_int(&json, "removed", (int64_t)removed);
+    js_close(&json, '}');
+    return api_answer(call, &body);
+}
+
+/* ---- reload ---- */
+
+static void put_models(struct json *json, struct http_call *call)
+{
+    const struct score_models *models = api_call_models(call);
+    js_name(json, "models");
+    js_open(json, '{');
+    for (int kind = 0; kind < SCORE_KINDS; kind++) {
+        js_member_text(json, score_kind_name((enum score_kind)kind),
+                       str_of(models->by_kind[kind].version));
+    }
+    js_close(json, '}');
+}
+
+enum kol_status api_admin_reload(struct http_call *call, struct kol_error *err)
+{
+    struct api *api = api_of(call);
+    enum kol_status status = api_reload(api, err);
+    if (status != KOL_OK) {
+        return http_problem(call, "reload_failed", "%s", err->message);
+    }
+    struct api_copy *copy = api_copy_take(api->copies);
+    struct buf body = {0};
+    struct json json = {.out = &body};
+    js_open(&json, '{');
+    js_member_int(&json, "keys", (int64_t)api_keys_count(api->keys));
+    js_name(&json, "snapshot");
+    if (copy) {
+        js_int(&json, copy->info->number);
+    } else {
+        js_null(&json);
+    }
+    put_models(&json, call);
+    js_close(&json, '}');
+    api_copy_drop(copy);
+    return api_answer(call, &body);
+}

@@ -1,0 +1,345 @@
+/*
+ * cached.c: between a call and its handler: the cache in the process.
+ *
+ * On the event thread a ready answer goes out in place; a stale one too, while a worker makes it
+ * anew by a copy of the call. What is not there goes to a worker, where one call for each key loads
+ * and the others wait without a thread: whoever ends the load ends them.
+ *
+ * A failed load (5xx) is kept by nobody: those who wait get the stale answer where there is one,
+ * else the problem. Answers 404 are kept for as long as the route says; other problems are given to
+ * those who waited and forgotten.
+ *
+ * A call that waits is touched by three: whoever joined it, whoever ends the load, and whoever
+ * cancels it. Who finishes it is settled by `state`:
+ *
+ *     JOINING --join done--> WAITING --load ends--> the loader finishes it
+ *        |                      `--cancelled, l1_leave()--> the canceller finishes it
+ *        `--load ends, or cancelled, first--> WOKEN, CANCELLED: the joiner finishes it
+ */
+#include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "api/parts.h"
+#include "base/clock.h"
+
+#define US INT64_C(1000000)
+
+enum state { JOINING, WAITING, WOKEN, CANCELLED };
+
+/* What a load brought to one call. */
+struct outcome {
+    struct http_answer *answer; /* held */
+    int64_t filled_us, fresh_until_us;
+    bool kept;  /* it is an entry of the cache, maybe one that is not kept any more */
+    bool stale; /* the load failed, this is what was there before */
+};
+
+struct waiting {
+    struct l1_waiter waiter; /* first: the cache gives it back */
+    struct http_call *call;
+    struct outcome *mine; /* of the call that loads: it finishes itself */
+    struct outcome outcome;
+    _Atomic int state;
+};
+
+/* The answer of a load that failed, for those who are woken by this thread. */
+static _Thread_local struct http_answer *failed_answer;
+
+/* ---- saying where it came from ---- */
+
+static const char *say(struct http_call *call, const char *format, ...) KOL_PRINTF(2, 3);
+
+static const char *say(struct http_call *call, const char *format, ...)
+{
+    enum { SAID = 64 };
+    char *text = arena_alloc(http_call_arena(call), SAID);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(text, SAID, format, args);
+    va_end(args);
+    return text;
+}
+
+static long long seconds_left(int64_t until_us)
+{
+    int64_t left = until_us - clock_now_us();
+    return left >= 0 ? left / US : -((-left + US - 1) / US);
+}
+
+static void finish(struct http_call *call, const struct outcome *outcome, const char *how)
+{
+    struct http_sending sending = {.cache_status = how, .age_us = -1, .stale = outcome->stale};
+    if (outcome->stale) {
+        sending.cache_status = say(call, "kol-l1; hit; ttl=%lld; detail=load-failed",
+                                   seconds_left(outcome->fresh_until_us));
+    }
+    if (outcome->kept) {
+        sending.age_us = clock_now_us() - outcome->filled_us;
+    }
+    http_finish(call, outcome->answer, &sending);
+}
+
+/* ---- reading ---- */
+
+/* True where the answer depends on nothing but the key and what it is made from. */
+static bool may_be_kept(struct http_call *call)
+{
+    const struct http_route *route = http_call_route(call);
+    if (route->policy.fresh <= 0 || route->method != HTTP_GET || !route->scopes) {
+        return false;
+    }
+    for (size_t i = 0; i < route->field_count; i++) {
+        if (strcmp(route->fields[i].name, "user_id") == 0 && http_given(call, i)) {
+            return false; /* the search is remembered: it must be made */
+        }
+    }
+    return true;
+}
+
+static void refresh(void *user);
+
+/* Has a stale answer made anew by a worker; where none is free, the next hit tries again. */
+static void refresh_later(struct http_call *call)
+{
+    struct http_call *copy = http_call_copy(call);
+    if (!http_run(http_call_server(call), refresh, copy)) {
+        http_copy_free(&copy);
+    }
+}
+
+struct http_answer *api_quick(struct http_call *call, struct http_sending *sending, void *user)
+{
+    struct api *api = user;
+    struct l1_entry *entry;
+    if (!may_be_kept(call)) {
+        return NULL;
+    }
+    enum l1_found found = l1_get(api->l1, http_call_key(call), &entry);
+    if (found == L1_MISS) {
+        return NULL;
+    }
+    if (found == L1_REFRESH) {
+        refresh_later(call);
+    }
+    struct http_answer *answer = l1_data(entry);
+    http_answer_hold(answer);
+    const int64_t fresh_until_us = l1_fresh_until_us(entry);
+    *sending = (struct http_sending){
+        .cache_status = say(call, "kol-l1; hit; ttl=%lld", seconds_left(fresh_until_us)),
+        .age_us = clock_now_us() - l1_filled_us(entry),
+        .stale = fresh_until_us < clock_now_us(),
+    };
+    l1_release(entry);
+    return answer;
+}
+
+/* ---- loading ---- */
+
+static void destroy_answer(void *answer)
+{
+    http_answer_release(answer);
+}
+
+/* How long an answer is kept: problems other than 404 not at all. */
+static struct l1_life life_of(struct http_call *call, int status)
+{
+    const struct http_policy *policy = &http_call_route(call)->policy;
+    if (api_call_of(call)->too_many_tags) {
+        return (struct l1_life){0};
+    }
+    if (status >= 200 && status < 300) {
+        return (struct l1_life){policy->fresh * US, policy->stale * US, policy->error * US};
+    }
+    return (struct l1_life){.fresh_us = status == 404 ? policy->missing * US : 0};
+}
+
+/* Runs the handler and ends the load by what came of it. Returns the load that is to follow, see
+ * l1_fill(). */
+static struct l1_load *load(struct http_call *call, struct l1_load *l1_load)
+{
+    struct api_call *held = api_call_of(call);
+    struct kol_error err = {0};
+    held->load = l1_load;
+    enum kol_status status = http_call_route(call)->handle(call, &err);
+    api_call_end(call); /* sessions and copies are free for others before anybody is woken */
+    struct http_answer *answer = http_take_answer(call, status, &err);
+    const int code = http_answer_status(answer);
+    held->load = NULL;
+    if (code < 500) {
+        struct l1_life life = life_of(call, code);
+        struct l1_value value = {answer, http_answer_bytes(answer), destroy_answer};
+        return l1_fill(l1_load, value, &life, held->tags, held->tag_count);
+    }
+    if (status == KOL_OK) {
+        kol_fail(&err, KOL_IO, "status %d", code);
+    }
+    struct http_answer *outer = failed_answer;
+    failed_answer = answer;
+    l1_fail(l1_load, &err);
+    failed_answer = outer;
+    http_answer_release(answer);
+    return NULL;
+}
+
+/* Runs a load that nobody's call is for by `copy`, and those that follow it by copies of their own:
+ * a call is handled once. */
+static void load_by_copy(struct http_call *copy, struct l1_load *l1_load)
+{
+    for (;;) {
+        l1_load = load(copy, l1_load);
+        if (!l1_load) {
+            break;
+        }
+        struct http_call *next = http_call_copy(copy);
+        http_copy_free(&copy);
+        copy = next;
+    }
+    http_copy_free(&copy);
+}
+
+static void refresh(void *user)
+{
+    struct http_call *copy = user;
+    struct l1_load *l1_load;
+    struct l1_entry *entry;
+    if (l1_join(api_of(copy)->l1, http_call_key(copy), NULL, &l1_load, &entry) == L1_LOAD) {
+        load_by_copy(copy, l1_load);
+    } else {
+        http_copy_free(&copy);
+    }
+}
+
+/* ---- waiting ---- */
+
+static struct outcome outcome_of(struct l1_entry *entry, bool stale)
+{
+    if (!entry) {
+        http_answer_hold(failed_answer);
+        return (struct outcome){.answer = failed_answer};
+    }
+    struct outcome outcome = {
+        .answer = l1_data(entry),
+        .filled_us = l1_filled_us(entry),
+        .fresh_until_us = l1_fresh_until_us(entry),
+        .kept = true,
+        .stale = stale,
+    };
+    http_answer_hold(outcome.answer);
+    l1_release(entry);
+    return outcome;
+}
+
+static void finish_woken(struct waiting *waiting)
+{
+    struct outcome outcome = waiting->outcome;
+    struct http_call *call = waiting->call;
+    http_off_cancel(call);
+    finish(call, &outcome, "kol-l1; fwd=miss; collapsed");
+}
+
+static void wake(struct l1_waiter *waiter, struct l1_entry *entry, bool stale,
+                 const struct kol_error *err)
+{
+    (void)err; /* said by the answer of the load */
+    struct waiting *waiting = (struct waiting *)waiter;
+    struct outcome outcome = outcome_of(entry, stale);
+    if (waiting->mine) {
+        *waiting->mine = outcome;
+        return;
+    }
+    waiting->outcome = outcome;
+    if (atomic_exchange(&waiting->state, WOKEN) == WAITING) {
+        finish_woken(waiting);
+    }
+}
+
+/* The call's deadline passed or its client is gone, while it waits or is about to. */
+static void leave(void *user)
+{
+    struct waiting *waiting = user;
+    int state = JOINING;
+    if (atomic_compare_exchange_strong(&waiting->state, &state, CANCELLED)) {
+        return;
+    }
+    if (state == WAITING && l1_leave(api_of(waiting->call)->l1, &waiting->waiter)) {
+        http_finish(waiting->call, NULL, NULL);
+    }
+}
+
+/* From here on the call belongs to whoever ends the load, or its wait. */
+static void wait_for_load(struct waiting *waiting)
+{
+    struct http_call *call = waiting->call;
+    int state = JOINING;
+    http_on_cancel(call, leave, waiting);
+    if (atomic_compare_exchange_strong(&waiting->state, &state, WAITING)) {
+        return;
+    }
+    if (state == CANCELLED && l1_leave(api_of(call)->l1, &waiting->waiter)) {
+        http_off_cancel(call);
+        http_finish(call, NULL, NULL);
+        return;
+    }
+    while (atomic_load(&waiting->state) != WOKEN) { /* just being woken */
+        sched_yield();
+    }
+    finish_woken(waiting);
+}
+
+/* ---- on a worker ---- */
+
+/* A call that no cache is asked for. */
+static void handle(struct http_call *call)
+{
+    struct kol_error err = {0};
+    enum kol_status status = http_call_route(call)->handle(call, &err);
+    api_call_end(call);
+    if (http_streaming(call)) {
+        return; /* the stream was the answer */
+    }
+    struct outcome outcome = {.answer = http_take_answer(call, status, &err)};
+    finish(call, &outcome, "kol-l1; fwd=bypass");
+}
+
+/* Another call's load ended just now. */
+static void finish_found(struct http_call *call, struct l1_entry *entry)
+{
+    struct outcome outcome = outcome_of(entry, false);
+    finish(call, &outcome,
+           say(call, "kol-l1; hit; ttl=%lld", seconds_left(outcome.fresh_until_us)));
+}
+
+/* The call loads, for itself and for those who wait. */
+static void load_for_all(struct http_call *call, struct waiting *waiting, struct l1_load *l1_load)
+{
+    struct outcome outcome = {0};
+    waiting->mine = &outcome;
+    struct l1_load *next = load(call, l1_load);
+    struct http_call *copy = next ? http_call_copy(call) : NULL;
+    KOL_ASSERT(outcome.answer);
+    finish(call, &outcome, "kol-l1; fwd=miss; stored");
+    if (next) {
+        load_by_copy(copy, next);
+    }
+}
+
+void api_work(struct http_call *call, void *user)
+{
+    struct api *api = user;
+    struct l1_load *l1_load;
+    struct l1_entry *entry;
+    if (!api->l1 || !may_be_kept(call)) {
+        handle(call);
+        return;
+    }
+    struct waiting *waiting = arena_alloc(http_call_arena(call), sizeof *waiting);
+    *waiting = (struct waiting){.waiter.wake = wake, .call = call};
+    switch (l1_join(api->l1, http_call_key(call), &waiting->waiter, &l1_load, &entry)) {
+    case L1_LOAD: load_for_all(call, waiting, l1_load); break;
+    case L1_WAIT: wait_for_load(waiting); break;
+    case L1_FOUND: finish_found(call, entry); break;
+    }
+}

@@ -1,0 +1,194 @@
+/* json.c: JSON written by hand into a buffer: commas come by themselves. */
+#include <math.h>
+#include <stdlib.h>
+
+#include "api/parts.h"
+#include "base/clock.h"
+#include "base/text.h"
+
+static void separate(struct json *json)
+{
+    if (json->comma) {
+        buf_putc(json->out, ',');
+    }
+    json->comma = true;
+}
+
+void js_open(struct json *json, char bracket)
+{
+    separate(json);
+    buf_putc(json->out, bracket);
+    json->comma = false;
+}
+
+void js_close(struct json *json, char bracket)
+{
+    buf_putc(json->out, bracket);
+    json->comma = true;
+}
+
+void js_name(struct json *json, const char *name)
+{
+    separate(json);
+    text_put_json(json->out, str_of(name));
+    buf_putc(json->out, ':');
+    json->comma = false;
+}
+
+void js_text(struct json *json, struct str text)
+{
+    separate(json);
+    text_put_json(json->out, text);
+}
+
+void js_int(struct json *json, int64_t value)
+{
+    separate(json);
+    buf_put_int64(json->out, value);
+}
+
+void js_real(struct json *json, double value)
+{
+    if (!isfinite(value)) {
+        js_null(json);
+        return;
+    }
+    separate(json);
+    buf_put_double(json->out, value);
+}
+
+void js_score(struct json *json, double value)
+{
+    js_real(json, isfinite(value) ? score_round(value) : value);
+}
+
+void js_bool(struct json *json, bool value)
+{
+    separate(json);
+    buf_put(json->out, value ? STR("true") : STR("false"));
+}
+
+void js_time(struct json *json, int64_t time_us)
+{
+    separate(json);
+    buf_putc(json->out, '"');
+    clock_format(json->out, time_us);
+    buf_putc(json->out, '"');
+}
+
+void js_day(struct json *json, int64_t days)
+{
+    enum { DAY_BYTES = 10 };
+    separate(json);
+    buf_putc(json->out, '"');
+    const size_t at = json->out->len;
+    clock_format(json->out, days * CLOCK_US_PER_DAY);
+    json->out->len = at + DAY_BYTES; /* without the time behind it */
+    buf_putc(json->out, '"');
+}
+
+void js_null(struct json *json)
+{
+    separate(json);
+    buf_put(json->out, STR("null"));
+}
+
+void js_raw(struct json *json, struct str text)
+{
+    separate(json);
+    buf_put(json->out, text);
+}
+
+void js_texts(struct json *json, const struct str *texts, size_t count)
+{
+    js_open(json, '[');
+    for (size_t i = 0; i < count; i++) {
+        js_text(json, texts[i]);
+    }
+    js_close(json, ']');
+}
+
+void js_member_text(struct json *json, const char *name, struct str text)
+{
+    js_name(json, name);
+    js_text(json, text);
+}
+
+void js_member_int(struct json *json, const char *name, int64_t value)
+{
+    js_name(json, name);
+    js_int(json, value);
+}
+
+/* ---- cells of records ---- */
+
+static bool put_number(struct json *json, const struct online_record *record, int column,
+                       enum http_kind kind)
+{
+    int64_t value;
+    if (!online_int(record, column, &value)) {
+        return false;
+    }
+    if (kind == HTTP_TIME) {
+        js_time(json, value);
+    } else if (kind == HTTP_DATE) {
+        js_day(json, value);
+    } else {
+        js_int(json, value);
+    }
+    return true;
+}
+
+static bool put_texts(struct json *json, const struct online_record *record, int column)
+{
+    enum { MAX_TEXTS = 1000 }; /* more are not shown */
+    struct str few[32], *texts = few;
+    int64_t count = online_texts(record, column, few, ARRAY_LEN(few));
+    if (count < 0) {
+        return false;
+    }
+    size_t shown = (size_t)count < MAX_TEXTS ? (size_t)count : MAX_TEXTS;
+    if (shown > ARRAY_LEN(few)) {
+        texts = mem_alloc(shown * sizeof *texts);
+        online_texts(record, column, texts, shown);
+    }
+    js_texts(json, texts, shown);
+    if (texts != few) {
+        free(texts);
+    }
+    return true;
+}
+
+static bool put_cell(struct json *json, const struct online_record *record, int column,
+                     enum http_kind kind)
+{
+    bool flag;
+    double real;
+    struct str text;
+    switch (kind) {
+    case HTTP_BOOL: return online_bool(record, column, &flag) && (js_bool(json, flag), true);
+    case HTTP_INT:
+    case HTTP_DATE:
+    case HTTP_TIME: return put_number(json, record, column, kind);
+    case HTTP_REAL: return online_real(record, column, &real) && (js_real(json, real), true);
+    case HTTP_WORDS: return put_texts(json, record, column);
+    default: return online_text(record, column, &text) && (js_text(json, text), true);
+    }
+}
+
+void js_member_cell(struct json *json, const char *name, const struct online_record *record,
+                    int column, enum http_kind kind)
+{
+    js_name(json, name);
+    if (!put_cell(json, record, column, kind)) {
+        js_null(json);
+    }
+}
+
+void js_member_score(struct json *json, const char *name, const struct online_record *record,
+                     int column)
+{
+    double value;
+    js_name(json, name);
+    js_score(json, online_real(record, column, &value) ? value : NAN);
+}

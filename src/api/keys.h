@@ -1,0 +1,33 @@
+/*
+ * keys.h: the file of keys, for those who check keys (keys.c) and those who change it
+ * (keys_change.c). Private to the room.
+ */
+#ifndef API_KEYS_H
+#define API_KEYS_H
+
+#include "api/parts.h"
+
+enum { KEYS_MOST = 1000, KEYS_HASH_BYTES = 32 };
+
+#define KEYS_SCOPES "read, predict, write, admin"
+
+struct stored_key {
+    struct api_key key;
+    unsigned char hash[KEYS_HASH_BYTES]; /* SHA-256 of the key's text */
+};
+
+struct key_table {
+    struct stored_key *keys;
+    size_t count;
+};
+
+void keys_hash(struct str key, unsigned char out[KEYS_HASH_BYTES]);
+/* A file that is not there holds none. KOL_CORRUPT names the first key that is broken. */
+enum kol_status keys_read(const char *path, struct key_table *out,
+                          struct kol_error *err) KOL_CHECKED;
+/* In one step, readable by its owner alone from the first byte on. */
+enum kol_status keys_write(const char *path, const struct key_table *table,
+                           struct kol_error *err) KOL_CHECKED;
+void keys_free(struct key_table *table);
+
+#endif

@@ -1,0 +1,113 @@
+/*
+ * who.c: which KOL is meant: a KOL is (platform, username), and both may come in one text.
+ *
+ * What stands before the first colon is a platform only if it is one: a KOL may have a colon in its
+ * name.
+ */
+#include <string.h>
+
+#include "api/parts.h"
+
+const char *const api_platforms[API_PLATFORM_COUNT] = {"tiktok", "twitter", "youtube", "instagram"};
+
+void api_cut_id(struct str text, struct str *platform, struct str *id)
+{
+    struct str rest = text, first = str_cut(&rest, ':');
+    *platform = (struct str){0};
+    *id = text;
+    for (size_t i = 0; i < API_PLATFORM_COUNT; i++) {
+        if (rest.ptr && str_is(first, api_platforms[i])) {
+            *platform = first;
+            *id = rest;
+        }
+    }
+}
+
+/* One record of a platform that is named. */
+static enum kol_status who_on(struct api_copy *copy, struct str platform, struct str id,
+                              struct api_who *out, struct kol_error *err)
+{
+    return online_get(copy->online, ONLINE_KOL, platform, id, &out->record, err);
+}
+
+/* The one with most followers; the other platforms are noted. */
+static enum kol_status who_anywhere(struct api_copy *copy, struct str id, struct api_who *out,
+                                    struct kol_error *err)
+{
+    struct online_record records[API_PLATFORM_COUNT];
+    size_t count;
+    enum kol_status status =
+        online_find(copy->online, ONLINE_KOL, id, records, API_PLATFORM_COUNT, &count, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    out->record = records[0];
+    for (size_t i = 1; i < count; i++) {
+        if (online_text(&records[i], copy->kol.platform, &out->also_on[out->also_count])) {
+            out->also_count++;
+        }
+    }
+    return KOL_OK;
+}
+
+/* Platforms beside this one that have the name; a failure here leaves the list empty. */
+static void find_others(struct api_copy *copy, struct api_who *who)
+{
+    struct online_record records[API_PLATFORM_COUNT];
+    size_t count;
+    struct kol_error ignored;
+    if (online_find(copy->online, ONLINE_KOL, who->kol_id, records, API_PLATFORM_COUNT, &count,
+                    &ignored) != KOL_OK) {
+        return;
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct str platform;
+        if (online_text(&records[i], copy->kol.platform, &platform) &&
+            !str_equal(platform, who->platform)) {
+            who->also_on[who->also_count++] = platform;
+        }
+    }
+}
+
+enum kol_status api_who_is(struct api_copy *copy, struct str text, struct str platform,
+                           struct api_who *out, struct kol_error *err)
+{
+    struct str named, id;
+    *out = (struct api_who){0};
+    api_cut_id(text, &named, &id);
+    if (named.len && platform.len && !str_equal(named, platform)) {
+        return kol_fail(err, KOL_INVALID, "kol_id names the platform %.*s, platform %.*s",
+                        STR_FORMAT(named), STR_FORMAT(platform));
+    }
+    platform = named.len ? named : platform;
+    enum kol_status status =
+        platform.len ? who_on(copy, platform, id, out, err) : who_anywhere(copy, id, out, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    online_text(&out->record, copy->kol.platform, &out->platform);
+    online_text(&out->record, copy->kol.kol_id, &out->kol_id);
+    if (platform.len) {
+        find_others(copy, out);
+    }
+    return KOL_OK;
+}
+
+enum kol_status api_who(struct http_call *call, struct api_copy *copy, struct api_who *out,
+                        struct kol_error *err)
+{
+    struct str text = http_text(call, api_field(call, "kol_id"));
+    struct str platform = http_text(call, api_field(call, "platform"));
+    enum kol_status status = api_who_is(copy, text, platform, out, err);
+    if (status == KOL_NOT_FOUND) {
+        return http_problem(call, "not_found", "No KOL is called '%.*s'%s%.*s.", STR_FORMAT(text),
+                            platform.len ? " on " : "", STR_FORMAT(platform));
+    }
+    if (status == KOL_INVALID) {
+        return http_problem(call, "invalid_parameter", "%s", err->message);
+    }
+    if (status == KOL_OK) {
+        api_call_tag(call, "kol:%.*s:%.*s", STR_FORMAT(out->platform), STR_FORMAT(out->kol_id));
+    }
+    return status;
+}
