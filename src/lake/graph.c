@@ -79,6 +79,28 @@ static enum kol_status add_node(struct graph *graph, const struct lake_table *ta
     return status;
 }
 
+/* A table that is declared and that nothing makes would be empty for ever: the build folder is
+ * older than the SELECT. */
+static enum kol_status check_all_made(const struct graph *graph, struct kol_error *err)
+{
+    size_t count;
+    const struct lake_table *tables = lake_tables(&count);
+    for (size_t i = 0; i < count; i++) {
+        bool made = tables[i].kind != LAKE_SQL && tables[i].kind != LAKE_SCORE;
+        for (size_t j = 0; j < graph->count && !made; j++) {
+            made = graph->nodes[j].table == &tables[i];
+        }
+        if (!made) {
+            return kol_fail(err, KOL_INVALID,
+                            "%s.%s is declared and the program was built without sql/%s/%s.sql: "
+                            "set the build folder up again",
+                            tables[i].name_space, tables[i].name, tables[i].name_space,
+                            tables[i].name);
+        }
+    }
+    return KOL_OK;
+}
+
 static enum kol_status add_embedded(struct graph *graph, struct kol_error *err)
 {
     enum kol_status status = KOL_OK;
@@ -98,7 +120,7 @@ static enum kol_status add_embedded(struct graph *graph, struct kol_error *err)
         status = add_node(graph, table, (struct str){(const char *)file->bytes, file->len},
                           join(&graph->arena, "sql", '/', file->name), err);
     }
-    return status;
+    return status == KOL_OK ? check_all_made(graph, err) : status;
 }
 
 /* A declaration made from what a user's SELECT gives. */
