@@ -57,6 +57,8 @@ static double weight_of(struct str params)
 
 static double weight_for(struct str accept, struct str type)
 {
+    struct str rest = type;
+    type = str_cut(&rest, ';'); /* "text/plain; version=1" is a text/plain */
     enum exactness best = NO_MATCH;
     double weight = 0;
     while (accept.len) {

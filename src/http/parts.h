@@ -76,6 +76,8 @@ void http_value_put(const struct http_field *field, const struct http_value *val
 void http_put_wanted(const struct http_field *field, struct buf *out);
 /* Appends " (did you mean `x`?)" where one of the names is near. */
 void http_put_nearest(struct str text, const char *const *names, size_t count, struct buf *out);
+/* Appends `text` with blanks for its control characters: a sentence stays on its line. */
+void http_put_plain(struct str text, struct buf *out);
 /* Appends `text` in back quotes, at most its first characters, for a sentence. */
 void http_put_quoted(struct str text, struct buf *out);
 /* Cuts the next word of a space-separated list; false at its end. NULL text: an empty list. */

@@ -139,7 +139,7 @@ static bool begin_wrong(struct checking *checking)
     }
     if (pointer.len) {
         buf_putc(checking->detail, '`');
-        buf_put(checking->detail, pointer);
+        http_put_plain(pointer, checking->detail);
         buf_putc(checking->detail, '`');
     } else {
         buf_puts(checking->detail, "the body");

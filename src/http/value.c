@@ -223,6 +223,14 @@ void http_put_nearest(struct str text, const char *const *names, size_t count, s
     }
 }
 
+void http_put_plain(struct str text, struct buf *out)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        unsigned char c = (unsigned char)text.ptr[i];
+        buf_putc(out, c < 0x20 || c == 0x7f ? ' ' : (char)c);
+    }
+}
+
 void http_put_quoted(struct str text, struct buf *out)
 {
     enum { SHOWN = 40 };
@@ -232,6 +240,6 @@ void http_put_quoted(struct str text, struct buf *out)
     }
     struct str shown = text_prefix(text, SHOWN);
     buf_putc(out, '`');
-    buf_put(out, shown);
+    http_put_plain(shown, out);
     buf_puts(out, shown.len < text.len ? "...`" : "`");
 }

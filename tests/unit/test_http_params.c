@@ -327,6 +327,8 @@ static void test_the_type_that_an_accept_header_means(void **state)
         {",,;q=1,", "none"},
         {"*", "application/json"},
     };
+    assert_string_equal(http_accept_type(STR("text/plain"), "text/plain;version=0.0.4", &arena),
+                        "text/plain;version=0.0.4");
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         if (strcmp(type_for(cases[i].accept), cases[i].type) != 0) {
             fail_msg("Accept: %s gives %s", cases[i].accept, type_for(cases[i].accept));
