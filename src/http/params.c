@@ -11,7 +11,10 @@
 #include "base/text.h"
 #include "http/parts.h"
 
-enum { MOST_TOLD = 5 }; /* wrong parameters that one answer names */
+enum {
+    MOST_TOLD = 5,   /* wrong parameters that one answer names */
+    USUAL_KEY = 250, /* bytes: so long that most keys need one allocation */
+};
 
 /* One reading of one request. */
 struct reading {
@@ -198,16 +201,17 @@ static bool is_plain(unsigned char c)
 static void put_encoded(struct str text, struct buf *out)
 {
     static const char digits[] = "0123456789ABCDEF";
+    size_t begin = 0;
     for (size_t i = 0; i < text.len; i++) {
         unsigned char c = (unsigned char)text.ptr[i];
-        if (is_plain(c)) {
-            buf_putc(out, (char)c);
-        } else {
-            buf_putc(out, '%');
-            buf_putc(out, digits[c >> 4]);
-            buf_putc(out, digits[c & 15]);
+        if (!is_plain(c)) {
+            char escape[3] = {'%', digits[c >> 4], digits[c & 15]};
+            buf_append(out, text.ptr + begin, i - begin);
+            buf_append(out, escape, sizeof escape);
+            begin = i + 1;
         }
     }
+    buf_append(out, text.ptr + begin, text.len - begin);
 }
 
 static void put_value(const struct http_field *field, const struct http_value *value,
@@ -241,6 +245,7 @@ static void make_key(const struct reading *reading)
     static const char *const methods[] = {"", "POST ", "PUT ", "DELETE "};
     struct buf key = {0};
     char separator = '?';
+    buf_reserve(&key, USUAL_KEY);
     buf_puts(&key, methods[reading->route->method]);
     put_key_path(reading, &key);
     for (size_t i = 0; i < reading->route->field_count; i++) {
