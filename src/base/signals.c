@@ -10,6 +10,7 @@
 #include "base/mem.h"
 
 static volatile sig_atomic_t asked; /* how often */
+static volatile sig_atomic_t reload_asked;
 static int stop_pipe[2] = {-1, -1};
 
 static void on_stop(int number)
@@ -59,4 +60,24 @@ void signals_ask_stop(bool stop)
 int signals_stop_fd(void)
 {
     return stop_pipe[0];
+}
+
+static void on_reload(int number)
+{
+    (void)number;
+    reload_asked = 1;
+}
+
+void signals_catch_reload(void)
+{
+    struct sigaction action = {.sa_handler = on_reload, .sa_flags = SA_RESTART};
+    sigemptyset(&action.sa_mask);
+    sigaction(SIGHUP, &action, NULL);
+}
+
+bool signals_take_reload(void)
+{
+    bool was_asked = reload_asked != 0;
+    reload_asked = 0;
+    return was_asked;
 }

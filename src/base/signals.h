@@ -19,6 +19,11 @@ bool signals_stop_asked(void);
 /* Sets or clears the flag by hand (tests, and a room that ends its own process). */
 void signals_ask_stop(bool stop);
 
+/* From here on SIGHUP asks for a reload instead of ending the process. */
+void signals_catch_reload(void);
+/* Whether one was asked for since the last call. */
+bool signals_take_reload(void);
+
 /* A descriptor that becomes readable when a stop is asked for, for poll(2). -1 before the install.
  */
 int signals_stop_fd(void);
