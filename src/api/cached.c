@@ -88,7 +88,7 @@ static void finish(struct http_call *call, const struct outcome *outcome, const 
 static bool may_be_kept(struct http_call *call)
 {
     const struct http_route *route = http_call_route(call);
-    if (route->policy.fresh <= 0 || route->method != HTTP_GET || !route->scopes) {
+    if (route->policy.fresh <= 0 || route->method != HTTP_GET) {
         return false;
     }
     for (size_t i = 0; i < route->field_count; i++) {

@@ -158,15 +158,22 @@ static void measure_cache(struct api *api)
     metrics_set(METRIC_CACHE_MAX_BYTES, "l1", (double)stats.max_bytes);
 }
 
+/* 1 for what serves, 0 for what served before. */
 static void measure_models(struct api *api)
 {
     const struct score_models *models = serving_take(api->serving);
+    pthread_mutex_lock(&api->problem_lock);
     for (int kind = 0; kind < SCORE_KINDS; kind++) {
-        char label[96];
+        char *before = api->measured_model[kind], label[sizeof api->measured_model[0]];
         snprintf(label, sizeof label, "%s,%s", score_kind_name((enum score_kind)kind),
                  models->by_kind[kind].version);
+        if (*before && strcmp(before, label) != 0) {
+            metrics_set(METRIC_MODEL_SERVES, before, 0);
+        }
+        memcpy(before, label, sizeof label);
         metrics_set(METRIC_MODEL_SERVES, label, 1);
     }
+    pthread_mutex_unlock(&api->problem_lock);
     serving_drop(api->serving, models);
 }
 

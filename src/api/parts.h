@@ -95,6 +95,10 @@ enum kol_status api_copy_kept(struct api_copy *copy, const char *key,
                               void *user, void (*free_value)(void *value), void **out,
                               struct kol_error *err) KOL_CHECKED;
 
+/* Whether a table of the lake ("silver.kol_daily") is in the lists of the copy: a run that lacks it
+ * makes a copy without it. */
+bool api_copy_has(const struct api_copy *copy, const char *table);
+
 struct api_copies;
 /* A data folder without a copy is fine: there is none then until a refresh finds one. */
 enum kol_status api_copies_open(const struct api_options *options, struct api_copies **out,
@@ -146,6 +150,7 @@ struct api {
     /* The last failure of a refresh, for /readyz; "" for none. */
     pthread_mutex_t problem_lock;
     char copy_problem[512], model_problem[512], key_problem[512];
+    char measured_model[SCORE_KINDS][96]; /* label of what /metrics last said to serve */
 };
 
 /* The event log, opened at the first use. */
