@@ -183,6 +183,7 @@ struct http_call {
     struct str path, query;
     bool head, options; /* HEAD, OPTIONS */
     bool headers_read, handed;
+    bool close;                     /* the connection ends behind the answer */
     struct str known[HEADER_KNOWN]; /* in the library's memory until the call is handed over */
     struct http_line *lines;        /* copies of all headers, once it is handed over */
     size_t line_count;

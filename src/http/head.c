@@ -111,6 +111,8 @@ static bool check_form(struct http_call *call)
     int64_t bytes = 0;
     bool chunked = str_is_nocase(transfer, "chunked");
     call->announced = transfer.ptr || (str_to_int64(length, &bytes) && bytes > 0);
+    /* Whoever is unclear about where a request ends is not believed about where the next begins. */
+    call->close = gathering.twice || (transfer.ptr && (length.ptr || !chunked));
     if (gathering.twice) {
         return refuse(call, "malformed_request", NULL, "There is more than one header %s.",
                       gathering.twice);

@@ -254,7 +254,8 @@ static enum MHD_Result head_read(struct http_call *call, const char *method, con
     struct http_answer *early = call->early;
     int64_t length = 0;
     struct str announced = call->known[HEADER_CONTENT_LENGTH];
-    bool small = announced.len && str_to_int64(announced, &length) && length <= SMALL_BODY;
+    bool small =
+        !call->close && announced.len && str_to_int64(announced, &length) && length <= SMALL_BODY;
     if (call->known[HEADER_EXPECT].len) {
         call->early = NULL;
         return http_send(call, early); /* the client has not begun to send */

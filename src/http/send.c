@@ -161,7 +161,7 @@ static void add_common(struct http_call *call, struct MHD_Response *response)
         add_number(response, "RateLimit-Remaining", call->rate.remaining);
         add_number(response, "RateLimit-Reset", call->rate.reset_s);
     }
-    if (atomic_load_explicit(&call->server->stopping, memory_order_relaxed)) {
+    if (call->close || atomic_load_explicit(&call->server->stopping, memory_order_relaxed)) {
         add(response, "Connection", "close");
     }
 }

@@ -192,33 +192,37 @@ static void deadlines(struct http_watch *watch, int64_t now_ns)
     }
 }
 
-/* TCP's count of bytes received; -1 where the system does not say. */
-static int64_t bytes_received(int fd)
+/* What TCP knows: false where the system does not say. */
+static bool ask_tcp(int fd, struct tcp_info *info)
 {
-    struct tcp_info info;
-    socklen_t len = sizeof info;
-    memset(&info, 0, sizeof info);
-    if (getsockopt(fd, IPPROTO_TCP, TCP_INFO, &info, &len) != 0 ||
-        len < offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info.tcpi_bytes_received) {
-        return -1;
-    }
-    return (int64_t)info.tcpi_bytes_received;
+    socklen_t len = sizeof *info;
+    memset(info, 0, sizeof *info);
+    return getsockopt(fd, IPPROTO_TCP, TCP_INFO, info, &len) == 0 &&
+           len >= offsetof(struct tcp_info, tcpi_bytes_received) + sizeof info->tcpi_bytes_received;
 }
 
-/* A connection between requests: the library is silent until the request line is whole, so the
- * bytes that came in are asked of TCP. */
-static bool head_trickles(struct http_conn *conn, int64_t now_ns, int64_t head_ns)
+/* A connection between requests. The library is silent until a request line is whole, so the bytes
+ * that came in are asked of TCP. So is the end of a peer that closed its side together with its
+ * last bytes, for the library takes that for their end alone. True: to be closed. */
+static bool idle_too_long(struct http_conn *conn, int64_t now_ns, int64_t head_ns)
 {
+    enum { PEER_CLOSED = 8 }; /* TCP_CLOSE_WAIT */
     int64_t since = atomic_load_explicit(&conn->since_ns, memory_order_relaxed);
     int64_t began = atomic_load_explicit(&conn->head_ns, memory_order_relaxed);
-    if (began) {
-        return began >= since && now_ns - began > head_ns;
+    if (began && began >= since && now_ns - began > head_ns) {
+        atomic_fetch_add_explicit(&conn->server->refused_slow, 1, memory_order_relaxed);
+        return true;
     }
     if (conn->looked_ns && now_ns - conn->looked_ns < head_ns / 4) {
         return false;
     }
-    int64_t bytes = bytes_received(conn->fd);
-    if (bytes >= 0 && conn->looked_ns >= since && bytes > conn->bytes) {
+    struct tcp_info info;
+    bool told = ask_tcp(conn->fd, &info), idle_since_look = conn->looked_ns >= since;
+    int64_t bytes = told ? (int64_t)info.tcpi_bytes_received : -1;
+    if (told && idle_since_look && info.tcpi_state == PEER_CLOSED) {
+        return true;
+    }
+    if (told && idle_since_look && !began && bytes > conn->bytes) {
         atomic_store_explicit(&conn->head_ns, conn->looked_ns, memory_order_relaxed);
     }
     conn->bytes = bytes;
@@ -232,15 +236,20 @@ static bool too_slow(const struct http_watch *watch, struct http_conn *conn, int
     int phase = atomic_load_explicit(&conn->phase, memory_order_acquire);
     int64_t since = atomic_load_explicit(&conn->since_ns, memory_order_relaxed);
     int64_t body_ns = options->body_us * 1000;
+    bool slow = false;
     switch (phase) {
-    case PHASE_IDLE: return head_trickles(conn, now_ns, options->head_us * 1000);
-    case PHASE_HEAD: return now_ns - since > options->head_us * 1000;
+    case PHASE_IDLE: return idle_too_long(conn, now_ns, options->head_us * 1000);
+    case PHASE_HEAD: slow = now_ns - since > options->head_us * 1000; break;
     /* One who still sends is told with the next piece; one who is silent is closed a little later.
      */
-    case PHASE_BODY: return now_ns - since > body_ns + body_ns / 8 + 100 * NS_PER_MS;
+    case PHASE_BODY: slow = now_ns - since > body_ns + body_ns / 8 + 100 * NS_PER_MS; break;
     case PHASE_LAST: return now_ns - since > LAST_NS;
     default: return false;
     }
+    if (slow) {
+        atomic_fetch_add_explicit(&conn->server->refused_slow, 1, memory_order_relaxed);
+    }
+    return slow;
 }
 
 /* Closes what is too slow: the library's thread finds the socket shut. */
@@ -249,10 +258,9 @@ static void sweep(struct http_watch *watch, int64_t now_ns)
     pthread_mutex_lock(&watch->mutex);
     for (size_t fd = 0; fd < watch->conn_size; fd++) {
         struct http_conn *conn = watch->conns[fd];
-        if (conn && too_slow(watch, conn, now_ns) && !conn->shut) {
+        if (conn && !conn->shut && too_slow(watch, conn, now_ns)) {
             conn->shut = true;
             shutdown(conn->fd, SHUT_RDWR);
-            atomic_fetch_add_explicit(&watch->server->refused_slow, 1, memory_order_relaxed);
         }
     }
     pthread_mutex_unlock(&watch->mutex);
