@@ -160,6 +160,16 @@ static void copy_free(struct api_copy *copy)
     free(copy);
 }
 
+bool api_copy_has(const struct api_copy *copy, const char *table)
+{
+    for (size_t i = 0; i < copy->info->snapshot_count; i++) {
+        if (strcmp(copy->info->snapshots[i].table, table) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void api_copy_hold(struct api_copy *copy)
 {
     atomic_fetch_add_explicit(&copy->holders, 1, memory_order_relaxed);

@@ -117,8 +117,8 @@ enum kol_status submit_event(struct submit *submit, const struct event *event,
 
 static void count_reason(struct submit *submit, struct str reason, struct submit_place place)
 {
-    char text[sizeof submit->reasons[0].text];
-    snprintf(text, sizeof text, "%.*s", STR_FORMAT(reason));
+    const char *text = submit->last_reason;
+    snprintf(submit->last_reason, sizeof submit->last_reason, "%.*s", STR_FORMAT(reason));
     for (size_t i = 0; i < submit->reason_count; i++) {
         if (strcmp(submit->reasons[i].text, text) == 0) {
             submit->reasons[i].count++;
@@ -130,7 +130,7 @@ static void count_reason(struct submit *submit, struct str reason, struct submit
         return;
     }
     struct submit_reason *row = &submit->reasons[submit->reason_count++];
-    memcpy(row->text, text, sizeof text);
+    memcpy(row->text, text, sizeof row->text);
     row->count = 1;
     snprintf(row->file, sizeof row->file, "%s", place.file ? place.file : "");
     row->line = place.line;

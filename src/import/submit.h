@@ -47,6 +47,7 @@ struct submit {
     struct submit_reason reasons[SUBMIT_REASONS]; /* the first distinct ones, in order of arrival */
     size_t reason_count;
     int64_t other_reasons; /* dead for a reason that found no row */
+    char last_reason[512]; /* why the last of them went there */
 
     /* Reused from one event to the next. */
     struct arena arena;

@@ -23,8 +23,8 @@ USES = {
     "http": {"base"},
     "cache": {"base"},
     "api": {
-        *("base", "domain", "log", "engine", "iceberg", "lake", "gbdt", "score", "registry"),
-        *("online", "backup", "http", "cache"),
+        *("base", "domain", "log", "import", "engine", "iceberg", "lake", "gbdt", "score"),
+        *("registry", "online", "backup", "http", "cache"),
     },
     "cmd": {
         *("base", "domain", "log", "import", "iceberg", "engine", "lake", "online", "backup"),

@@ -1,0 +1,637 @@
+/*
+ * names.c: an index of folded names: all texts in one pool by popularity, and their places by
+ * alphabet.
+ *
+ *     pool    name NUL id NUL [kol_id NUL]   name NUL id NUL ...   the most popular KOL first
+ *     rows    where each of them begins, by popularity
+ *     sorted  rank of a KOL x 2 + (1: its name, 0: its id), by text, equal texts by popularity
+ *
+ * What begins with a prefix is one run of `sorted`; the smallest numbers of the run are the most
+ * popular of them. Runs of short prefixes are long: their best are noted when it is made. What
+ * holds a text anywhere is found by running through the pool, which gives them by popularity.
+ */
+#include "api/names.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum {
+    NOTED_POINTS = 3,     /* prefixes of so many characters */
+    NOTED_FROM = 4096,    /* with longer runs than this; a shorter one is looked at as a whole */
+    BEST = 2 * NAMES_MOST /* places: a KOL may be there by its name and by its id */
+};
+
+struct name_row {
+    uint32_t at; /* in the pool: the name, then the id, then, where it differs, the kol_id */
+    uint16_t name_len, id_len, key_len;
+    int8_t platform;
+};
+
+/* The most popular of a long run, by number. */
+struct noted {
+    uint32_t from, to; /* the run */
+    uint32_t best[BEST];
+};
+
+struct api_names {
+    struct buf pool;
+    struct name_row *rows;
+    uint32_t count, room;
+    uint32_t *sorted;
+    uint32_t sorted_count;
+    struct noted *noted; /* by `from`, then by `to`, the longer first */
+    size_t noted_count;
+};
+
+struct run {
+    uint32_t from, to;
+};
+
+const char *const names_match_words[NAMES_NOT] = {"exact", "prefix", "word", "part"};
+
+struct api_names *api_names_new(void)
+{
+    return mem_zalloc(1, sizeof(struct api_names));
+}
+
+void api_names_free(void *value)
+{
+    struct api_names *names = value;
+    if (!names) {
+        return;
+    }
+    buf_free(&names->pool);
+    free(names->rows);
+    free(names->sorted);
+    free(names->noted);
+    free(names);
+}
+
+size_t api_names_bytes(const struct api_names *names)
+{
+    return sizeof *names + names->pool.cap + names->room * sizeof *names->rows +
+           names->sorted_count * sizeof *names->sorted + names->noted_count * sizeof *names->noted;
+}
+
+/* ---- the texts of a row ---- */
+
+static struct str name_of(const struct api_names *names, const struct name_row *row)
+{
+    return (struct str){names->pool.ptr + row->at, row->name_len};
+}
+
+static struct str id_of(const struct api_names *names, const struct name_row *row)
+{
+    return (struct str){names->pool.ptr + row->at + row->name_len + 1, row->id_len};
+}
+
+static struct str kol_id_of(const struct api_names *names, const struct name_row *row)
+{
+    struct str id = id_of(names, row);
+    return row->key_len ? (struct str){id.ptr + id.len + 1, row->key_len} : id;
+}
+
+static struct str text_of(const struct api_names *names, uint32_t place)
+{
+    const struct name_row *row = &names->rows[place >> 1];
+    return place & 1 ? name_of(names, row) : id_of(names, row);
+}
+
+/* ---- filling ---- */
+
+static struct str cut(struct str text)
+{
+    return text.len > NAMES_TEXT ? (struct str){text.ptr, NAMES_TEXT} : text;
+}
+
+static void put_text(struct api_names *names, struct str text)
+{
+    buf_put(&names->pool, text);
+    buf_putc(&names->pool, '\0');
+}
+
+bool api_names_add(struct api_names *names, int platform, struct str kol_id, struct str id_folded,
+                   struct str name_folded)
+{
+    const struct str name = cut(name_folded), id = cut(id_folded);
+    const bool same = str_equal(kol_id, id);
+    if (kol_id.len > UINT16_MAX) {
+        return true;
+    }
+    if (names->pool.len + name.len + id.len + kol_id.len + 3 > UINT32_MAX ||
+        names->count > UINT32_MAX / 4) {
+        return false;
+    }
+    if (names->count == names->room) {
+        names->room = names->room ? names->room + names->room / 2 : 1024;
+        names->rows = mem_realloc(names->rows, names->room * sizeof *names->rows);
+    }
+    names->rows[names->count++] = (struct name_row){
+        .at = (uint32_t)names->pool.len,
+        .name_len = (uint16_t)name.len,
+        .id_len = (uint16_t)id.len,
+        .key_len = same ? 0 : (uint16_t)kol_id.len,
+        .platform = (int8_t)platform,
+    };
+    put_text(names, name);
+    put_text(names, id);
+    if (!same) {
+        put_text(names, kol_id);
+    }
+    return true;
+}
+
+/* A place while it is sorted: its first bytes decide nearly always, without a look at the pool. */
+struct sorting {
+    uint64_t first;
+    uint32_t place;
+};
+
+static int compare_sorting(const void *a_at, const void *b_at, void *user)
+{
+    const struct sorting *a = a_at, *b = b_at;
+    if (a->first != b->first) {
+        return a->first < b->first ? -1 : 1;
+    }
+    int order = str_compare(text_of(user, a->place), text_of(user, b->place));
+    return order ? order : (a->place > b->place) - (a->place < b->place);
+}
+
+static void put_place(const struct api_names *names, uint32_t place, struct sorting *places,
+                      uint32_t *count)
+{
+    const struct str text = text_of(names, place);
+    struct sorting *at = &places[*count];
+    if (!text.len) {
+        return;
+    }
+    *at = (struct sorting){.place = place};
+    for (size_t i = 0; i < sizeof at->first; i++) {
+        at->first = at->first << 8 | (i < text.len ? (unsigned char)text.ptr[i] : 0);
+    }
+    ++*count;
+}
+
+static void sort_places(struct api_names *names)
+{
+    struct sorting *places = mem_alloc((2 * (size_t)names->count + 1) * sizeof *places);
+    uint32_t count = 0;
+    for (uint32_t rank = 0; rank < names->count; rank++) {
+        const struct name_row *row = &names->rows[rank];
+        put_place(names, rank << 1, places, &count);
+        if (!str_equal(name_of(names, row), id_of(names, row))) {
+            put_place(names, rank << 1 | 1, places, &count);
+        }
+    }
+    qsort_r(places, count, sizeof *places, compare_sorting, names);
+    names->sorted = mem_alloc((count + 1) * sizeof *names->sorted);
+    names->sorted_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        names->sorted[i] = places[i].place;
+    }
+    free(places);
+}
+
+/* ---- runs ---- */
+
+/* The first place at or behind `from` whose text is not below `text` (`behind`: whose text is above
+ * and does not begin with it). Steps double from `from` on, since runs are short. */
+static uint32_t find(const struct api_names *names, uint32_t from, struct str text, bool behind)
+{
+    uint32_t low = from, high = from, step = 1;
+    while (low < names->sorted_count) {
+        high = names->sorted_count - low > step ? low + step : names->sorted_count;
+        struct str at = text_of(names, names->sorted[high - 1]);
+        if (str_compare(at, text) >= 0 && !(behind && str_starts(at, text))) {
+            break;
+        }
+        low = high;
+        step *= 2;
+    }
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        struct str at = text_of(names, names->sorted[middle]);
+        if (str_compare(at, text) >= 0 && !(behind && str_starts(at, text))) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+static struct run run_of(const struct api_names *names, struct str prefix)
+{
+    uint32_t from = find(names, 0, prefix, false);
+    return (struct run){from, find(names, from, prefix, true)};
+}
+
+/* Equal texts come first in a run. */
+static uint32_t end_of_equal(const struct api_names *names, struct run run, struct str text)
+{
+    uint32_t low = run.from, high = run.to;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (text_of(names, names->sorted[middle]).len > text.len) {
+            high = middle;
+        } else {
+            low = middle + 1;
+        }
+    }
+    return low;
+}
+
+/* Which places are wanted. */
+struct wanted {
+    const struct api_names *names;
+    int platform; /* or NAMES_ANYWHERE */
+};
+
+static bool is_wanted(const struct wanted *wanted, uint32_t place)
+{
+    return wanted->platform == NAMES_ANYWHERE ||
+           wanted->names->rows[place >> 1].platform == wanted->platform;
+}
+
+/* Lets the largest number of a heap sink to where it belongs. */
+static void sink(uint32_t *heap, size_t count, size_t at)
+{
+    for (size_t child; (child = 2 * at + 1) < count; at = child) {
+        child += child + 1 < count && heap[child + 1] > heap[child];
+        if (heap[at] >= heap[child]) {
+            return;
+        }
+        uint32_t value = heap[at];
+        heap[at] = heap[child];
+        heap[child] = value;
+    }
+}
+
+static int compare_numbers(const void *a, const void *b)
+{
+    uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* The `max` smallest numbers of a run, in order. */
+static size_t smallest(const struct wanted *wanted, struct run run, size_t max, uint32_t *out)
+{
+    size_t count = 0;
+    for (uint32_t i = run.from; i < run.to; i++) {
+        const uint32_t place = wanted->names->sorted[i];
+        if (count == max && place >= out[0]) {
+            continue;
+        }
+        if (!is_wanted(wanted, place)) {
+            continue;
+        }
+        if (count < max) {
+            out[count++] = place;
+            for (size_t at = count / 2; count == max && at-- > 0;) {
+                sink(out, count, at);
+            }
+        } else {
+            out[0] = place;
+            sink(out, count, 0);
+        }
+    }
+    qsort(out, count, sizeof *out, compare_numbers);
+    return count;
+}
+
+/* ---- the best of long runs ---- */
+
+/* The first characters of a text; all of it where it has fewer. */
+static struct str first_points(struct str text, size_t points)
+{
+    size_t len = 0;
+    while (len < text.len && points--) {
+        len++;
+        while (len < text.len && ((unsigned char)text.ptr[len] & 0xC0) == 0x80) {
+            len++;
+        }
+    }
+    return (struct str){text.ptr, len};
+}
+
+static int compare_noted(const void *a_at, const void *b_at)
+{
+    const struct noted *a = a_at, *b = b_at;
+    if (a->from != b->from) {
+        return a->from < b->from ? -1 : 1;
+    }
+    return (a->to < b->to) - (a->to > b->to);
+}
+
+static const struct noted *find_noted(const struct api_names *names, struct run run)
+{
+    const struct noted key = {.from = run.from, .to = run.to};
+    return names->noted_count ? bsearch(&key, names->noted, names->noted_count,
+                                        sizeof *names->noted, compare_noted)
+                              : NULL;
+}
+
+static void note_run(struct api_names *names, struct run run, size_t *room)
+{
+    const struct wanted all = {names, NAMES_ANYWHERE};
+    if (run.to - run.from <= NOTED_FROM) {
+        return;
+    }
+    if (names->noted_count == *room) {
+        *room = *room ? *room * 2 : 64;
+        names->noted = mem_realloc(names->noted, *room * sizeof *names->noted);
+    }
+    struct noted *noted = &names->noted[names->noted_count++];
+    noted->from = run.from;
+    noted->to = run.to;
+    KOL_ASSERT(smallest(&all, run, BEST, noted->best) == BEST);
+}
+
+/* A run of three characters may be the same as one of two: it is there twice then, which does no
+ * harm. */
+static void note_runs(struct api_names *names)
+{
+    size_t room = 0;
+    for (size_t points = 1; points <= NOTED_POINTS; points++) {
+        for (uint32_t from = 0; from < names->sorted_count;) {
+            struct str prefix = first_points(text_of(names, names->sorted[from]), points);
+            uint32_t to = find(names, from, prefix, true);
+            note_run(names, (struct run){from, to}, &room);
+            from = to;
+        }
+    }
+    if (names->noted_count) {
+        qsort(names->noted, names->noted_count, sizeof *names->noted, compare_noted);
+        names->noted = mem_realloc(names->noted, names->noted_count * sizeof *names->noted);
+    }
+}
+
+void api_names_finish(struct api_names *names)
+{
+    names->pool.cap = names->pool.len + 1;
+    names->pool.ptr = mem_realloc(names->pool.ptr, names->pool.cap);
+    names->pool.ptr[names->pool.len] = '\0';
+    names->room = names->count;
+    names->rows = mem_realloc(names->rows, (names->count + 1) * sizeof *names->rows);
+    sort_places(names);
+    note_runs(names);
+}
+
+/* The most popular of a run. */
+static size_t best_of(const struct wanted *wanted, struct run run, size_t max, uint32_t out[BEST])
+{
+    const struct noted *noted =
+        wanted->platform == NAMES_ANYWHERE ? find_noted(wanted->names, run) : NULL;
+    if (noted) {
+        memcpy(out, noted->best, sizeof noted->best);
+        return BEST;
+    }
+    return smallest(wanted, run, 2 * max, out);
+}
+
+/* ---- what matches how ---- */
+
+static bool is_letter(char c)
+{
+    return (unsigned char)c >= 0x80 || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+           (c >= 'A' && c <= 'Z');
+}
+
+static enum names_match match_of(struct str text, struct str wanted)
+{
+    enum names_match match = NAMES_NOT;
+    const char *end = text.ptr + text.len;
+    if (str_starts(text, wanted)) {
+        return text.len == wanted.len ? NAMES_EXACT : NAMES_PREFIX;
+    }
+    for (const char *at = text.ptr; match != NAMES_WORD; at++) {
+        at = memmem(at, (size_t)(end - at), wanted.ptr, wanted.len);
+        if (!at) {
+            break;
+        }
+        match = is_letter(at[-1]) ? NAMES_PART : NAMES_WORD;
+    }
+    return match;
+}
+
+static struct names_hit hit_of(const struct api_names *names, uint32_t rank, struct str wanted)
+{
+    const struct name_row *row = &names->rows[rank];
+    enum names_match id = match_of(id_of(names, row), wanted);
+    enum names_match name = match_of(name_of(names, row), wanted);
+    return (struct names_hit){
+        .platform = row->platform,
+        .kol_id = kol_id_of(names, row),
+        .match = id < name ? id : name,
+        .in_id = id != NAMES_NOT,
+        .in_name = name != NAMES_NOT,
+    };
+}
+
+/* ---- asking ---- */
+
+/* What was found up to now; ranks tell KOLs apart. */
+struct found {
+    size_t count, max;
+    uint32_t ranks[NAMES_MOST];
+};
+
+static bool is_found(const struct found *found, uint32_t rank)
+{
+    for (size_t i = 0; i < found->count; i++) {
+        if (found->ranks[i] == rank) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void add_run(const struct wanted *wanted, struct run run, struct found *found)
+{
+    uint32_t places[BEST];
+    size_t count = best_of(wanted, run, found->max, places);
+    for (size_t i = 0; i < count && found->count < found->max; i++) {
+        if (!is_found(found, places[i] >> 1)) {
+            found->ranks[found->count++] = places[i] >> 1;
+        }
+    }
+}
+
+size_t api_names_suggest(const struct api_names *names, struct str prefix, size_t max,
+                         struct names_hit *out)
+{
+    const struct wanted wanted = {names, NAMES_ANYWHERE};
+    struct found found = {.max = max < NAMES_MOST ? max : NAMES_MOST};
+    if (!prefix.len) {
+        return 0;
+    }
+    add_run(&wanted, run_of(names, prefix), &found);
+    for (size_t i = 0; i < found.count; i++) {
+        const struct name_row *row = &names->rows[found.ranks[i]];
+        out[i] = hit_of(names, found.ranks[i], prefix);
+        out[i].in_id = str_starts(id_of(names, row), prefix);
+        out[i].in_name = str_starts(name_of(names, row), prefix);
+    }
+    return found.count;
+}
+
+/* The row at whose texts the pool's byte `at` lies; not before `rank`. */
+static uint32_t rank_at(const struct api_names *names, size_t at, uint32_t rank)
+{
+    uint32_t low = rank, high = names->count;
+    while (high - low > 1) {
+        uint32_t middle = low + (high - low) / 2;
+        if (names->rows[middle].at <= at) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+/* Adds those that hold the text at a word or elsewhere, in two lists by popularity, until there are
+ * enough words. */
+static void run_through(const struct wanted *wanted, struct str text, struct found *words,
+                        struct found *parts)
+{
+    const struct api_names *names = wanted->names;
+    const char *end = names->pool.ptr + names->pool.len, *at = names->pool.ptr;
+    for (uint32_t rank = 0; rank < names->count && words->count < words->max; rank++) {
+        at = memmem(at, (size_t)(end - at), text.ptr, text.len);
+        if (!at) {
+            return;
+        }
+        rank = rank_at(names, (size_t)(at - names->pool.ptr), rank);
+        at = rank + 1 < names->count ? names->pool.ptr + names->rows[rank + 1].at : end;
+        if (!is_wanted(wanted, rank << 1)) {
+            continue;
+        }
+        enum names_match match = hit_of(names, rank, text).match;
+        struct found *list = match == NAMES_WORD ? words : match == NAMES_PART ? parts : NULL;
+        if (list && list->count < list->max) {
+            list->ranks[list->count++] = rank;
+        }
+    }
+}
+
+static void append(struct found *found, const struct found *more)
+{
+    for (size_t i = 0; i < more->count && found->count < found->max; i++) {
+        found->ranks[found->count++] = more->ranks[i];
+    }
+}
+
+size_t api_names_search(const struct api_names *names, struct str text, int platform, size_t max,
+                        struct names_hit *out)
+{
+    const struct wanted wanted = {names, platform};
+    struct found found = {.max = max < NAMES_MOST ? max : NAMES_MOST};
+    if (!text.len) {
+        return 0;
+    }
+    const struct run run = run_of(names, text);
+    const uint32_t longer = end_of_equal(names, run, text);
+    add_run(&wanted, (struct run){run.from, longer}, &found);
+    add_run(&wanted, (struct run){longer, run.to}, &found);
+    if (found.count < found.max) {
+        struct found words = {.max = found.max - found.count}, parts = words;
+        run_through(&wanted, text, &words, &parts);
+        append(&found, &words);
+        append(&found, &parts);
+    }
+    for (size_t i = 0; i < found.count; i++) {
+        out[i] = hit_of(names, found.ranks[i], text);
+    }
+    return found.count;
+}
+
+/* ---- of a copy ---- */
+
+static int platform_place(struct str platform)
+{
+    for (int i = 0; i < API_PLATFORM_COUNT; i++) {
+        if (str_is(platform, api_platforms[i])) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+static struct str cell(const struct engine_result *result, size_t column, size_t row)
+{
+    return engine_null(result, column, row) ? (struct str){"", 0}
+                                            : engine_text(result, column, row);
+}
+
+static enum kol_status read_names(struct engine_session *session, struct api_names *names,
+                                  struct kol_error *err)
+{
+    struct engine_result *result;
+    size_t rows = 0;
+    enum kol_status status = engine_query(
+        session, "SELECT platform::VARCHAR, kol_id, id_folded, name_folded FROM kols_by_followers",
+        &result, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    while (status == KOL_OK && (status = engine_next(result, &rows, err)) == KOL_OK && rows) {
+        for (size_t row = 0; row < rows && status == KOL_OK; row++) {
+            const int platform = platform_place(cell(result, 0, row));
+            if (platform >= 0 && !api_names_add(names, platform, cell(result, 1, row),
+                                                cell(result, 2, row), cell(result, 3, row))) {
+                status = kol_fail(err, KOL_UNSUPPORTED, "too many names to be searched");
+            }
+        }
+    }
+    engine_result_free(&result);
+    return status;
+}
+
+static enum kol_status make_names(struct api_copy *copy, void *user, void **out,
+                                  struct kol_error *err)
+{
+    (void)user;
+    struct engine_session *session;
+    enum kol_status status = online_lists(copy->online, &session, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    struct api_names *names = api_names_new();
+    status = read_names(session, names, err);
+    engine_session_close(&session);
+    if (status != KOL_OK) {
+        api_names_free(names);
+        return status;
+    }
+    api_names_finish(names);
+    *out = names;
+    return KOL_OK;
+}
+
+enum kol_status api_names_of(struct api_copy *copy, const struct api_names **out,
+                             struct kol_error *err)
+{
+    void *names = NULL;
+    enum kol_status status =
+        api_copy_kept(copy, "names", make_names, NULL, api_names_free, &names, err);
+    *out = names;
+    return status;
+}
+
+enum kol_status api_names_records(struct api_copy *copy, const struct names_hit *hits, size_t count,
+                                  struct online_record *out, struct kol_error *err)
+{
+    struct online_key keys[NAMES_MOST] = {0};
+    for (size_t i = 0; i < count; i++) {
+        keys[i] = (struct online_key){str_of(api_platforms[hits[i].platform]), hits[i].kol_id};
+    }
+    enum kol_status status = online_get_many(copy->online, ONLINE_KOL, keys, count, out, err);
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        if (!out[i].bytes.len) {
+            status = kol_fail(err, KOL_CORRUPT, "copy %lld lists a KOL '%.*s' that has no record",
+                              (long long)copy->info->number, STR_FORMAT(hits[i].kol_id));
+        }
+    }
+    return status;
+}
