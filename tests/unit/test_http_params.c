@@ -260,6 +260,8 @@ static void test_different_requests_have_different_keys(void **state)
         "/books?tags=b,a",
         "/books?q=a,b",
         "/books?q=A,b",
+        "/books?tags=a,b%26bought=2024-01-01",
+        "/books?tags=a,b&bought=2024-01-01",
     };
     char keys[ARRAY_LEN(targets)][128];
     for (size_t i = 0; i < ARRAY_LEN(targets); i++) {

@@ -188,6 +188,7 @@ static void test_depth_and_size_are_bounded(void **state)
     assert_string_equal(outcome("{\"title\":\"[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[\\\"[,[\","
                                 "\"pages\":1}"),
                         "ok");
+    assert_string_equal(outcome(repeat("{\"title\":\"\\\"", "[", 40, "\",\"pages\":1}")), "ok");
 }
 
 static void test_a_long_name_is_cut_at_a_character(void **state)
@@ -197,6 +198,7 @@ static void test_a_long_name_is_cut_at_a_character(void **state)
     assert_non_null(strstr(text, "is not known"));
     assert_true(detail.len < 1000);
     assert_non_null(strstr(detail.ptr, "đ` is not known"));
+    assert_non_null(strstr(outcome(repeat("{\"", "đ", 1000, "\":1}")), "đ` is not known"));
 }
 
 int main(void)
