@@ -24,6 +24,7 @@
 
 #include "api/parts.h"
 #include "base/clock.h"
+#include "base/logger.h"
 
 #define US INT64_C(1000000)
 
@@ -156,6 +157,22 @@ static struct l1_life life_of(struct http_call *call, int status)
     return (struct l1_life){.fresh_us = status == 404 ? policy->missing * US : 0};
 }
 
+/* Runs the handler. Where what it reads cannot be read, that is 503 and not its fault: the reason
+ * is for the operator alone. */
+static enum kol_status run(struct http_call *call, struct kol_error *err)
+{
+    const struct http_route *route = http_call_route(call);
+    enum kol_status status = route->handle(call, err);
+    if (status == KOL_IO || status == KOL_CORRUPT) {
+        log_error("%s (request %.*s): %s", route->name, STR_FORMAT(http_call_id(call)),
+                  err->message);
+        http_put_header(call, "Retry-After", "1");
+        (void)http_problem(call, "unavailable", "The reason is in the log under the request's id.");
+    }
+    api_call_end(call); /* sessions and copies are free for others before anybody is woken */
+    return status;
+}
+
 /* Runs the handler and ends the load by what came of it. Returns the load that is to follow, see
  * l1_fill(). */
 static struct l1_load *load(struct http_call *call, struct l1_load *l1_load)
@@ -163,8 +180,7 @@ static struct l1_load *load(struct http_call *call, struct l1_load *l1_load)
     struct api_call *held = api_call_of(call);
     struct kol_error err = {0};
     held->load = l1_load;
-    enum kol_status status = http_call_route(call)->handle(call, &err);
-    api_call_end(call); /* sessions and copies are free for others before anybody is woken */
+    enum kol_status status = run(call, &err);
     struct http_answer *answer = http_take_answer(call, status, &err);
     const int code = http_answer_status(answer);
     held->load = NULL;
@@ -295,8 +311,7 @@ static void wait_for_load(struct waiting *waiting)
 static void handle(struct http_call *call)
 {
     struct kol_error err = {0};
-    enum kol_status status = http_call_route(call)->handle(call, &err);
-    api_call_end(call);
+    enum kol_status status = run(call, &err);
     if (http_streaming(call)) {
         return; /* the stream was the answer */
     }
