@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/parts.h"
+#include "api/names.h"
 #include "base/clock.h"
 
 enum { OLD_COPIES = 4 };
@@ -279,6 +279,7 @@ enum kol_status api_copies_refresh(struct api_copies *copies, bool *changed, str
     enum kol_status status = open_newer(copies, &online, err);
     if (status == KOL_OK && online) {
         struct api_copy *newer = copy_new(online, copies->sessions);
+        api_names_prepare(newer); /* before anybody waits for them */
         pthread_mutex_lock(&copies->lock);
         struct api_copy *before = copies->current;
         copies->current = newer;

@@ -40,6 +40,7 @@ void api_names_free(void *names);
 bool api_names_add(struct api_names *names, int platform, struct str kol_id, struct str id_folded,
                    struct str name_folded);
 void api_names_finish(struct api_names *names);
+size_t api_names_count(const struct api_names *names); /* KOLs */
 size_t api_names_bytes(const struct api_names *names);
 
 /* The KOLs whose name or id begins with a folded text, by popularity, each once; at most `max`,
@@ -50,10 +51,14 @@ size_t api_names_suggest(const struct api_names *names, struct str prefix, size_
 size_t api_names_search(const struct api_names *names, struct str text, int platform, size_t max,
                         struct names_hit *out);
 
+/* ---- names_copy.c ---- */
+
 /* The names of a copy: made at the first use, or before by api_names_prepare(), and kept with it.
  */
 enum kol_status api_names_of(struct api_copy *copy, const struct api_names **out,
                              struct kol_error *err) KOL_CHECKED;
+/* A failure is logged; the first search tries again. */
+void api_names_prepare(struct api_copy *copy);
 /* The records of what was found there. */
 enum kol_status api_names_records(struct api_copy *copy, const struct names_hit *hits, size_t count,
                                   struct online_record *out, struct kol_error *err) KOL_CHECKED;
