@@ -186,6 +186,7 @@ static enum kol_status docs_errors(struct buf *out, const struct invocation *cal
         buf_printf(out, "| `%s` | %s |\n", kol_status_text((enum kol_status)i),
                    kol_status_meaning((enum kol_status)i));
     }
+    docs_put_problems(out);
     return KOL_OK;
 }
 
@@ -194,6 +195,7 @@ static const struct {
     docs_page page;
     bool markdown; /* begins with the remark that it is generated */
 } pages[] = {
+    {"api", docs_api, true},
     {"commands", docs_commands, true},
     {"config", docs_config, true},
     {"events", docs_events, true},

@@ -14,6 +14,7 @@
 typedef enum kol_status (*docs_page)(struct buf *out, const struct invocation *call,
                                      struct kol_error *err);
 
+enum kol_status docs_api(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_events(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_lake(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_presets(struct buf *out, const struct invocation *call, struct kol_error *err);
@@ -21,6 +22,9 @@ enum kol_status docs_scores(struct buf *out, const struct invocation *call, stru
 enum kol_status docs_man(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_bash(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_zsh(struct buf *out, const struct invocation *call, struct kol_error *err);
+
+/* The section on the problems of the API, with an anchor for each code. */
+void docs_put_problems(struct buf *out);
 
 /* "INT 1..65535", "one of a b", as tables show what a value may be. */
 void docs_put_kind(struct buf *out, const struct config_option *option);
