@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/mem.h"
 #include "lake/etl_run.h"
@@ -56,9 +57,10 @@ static void put_entry(struct buf *sql, const struct ledger_score *score, bool ha
     buf_putc(sql, '}');
 }
 
-/* The SELECT of the new rows; `old` "": there are none to compare with; `offsets` NULL: it is not
- * known from where in the log the scores are. */
-static void put_select(struct buf *sql, struct str old, const char *offsets)
+/* The SELECT of the new rows; `old` "": there are none to compare with; `since`: only rows for
+ * which this holds can differ, or ""; `offsets` NULL: it is not known from where in the log the
+ * scores are. */
+static void put_select(struct buf *sql, struct str old, const char *since, const char *offsets)
 {
     buf_puts(sql, "SELECT platform, kol_id, u.score, u.value, u.label, u.version, event_time, "
                   "computed_at, ");
@@ -78,7 +80,7 @@ static void put_select(struct buf *sql, struct str old, const char *offsets)
         buf_put(sql, old);
         buf_puts(sql, ") AS o ON o.kol_id = n.kol_id AND o.platform = n.platform");
     }
-    buf_puts(sql, ") WHERE u.changed");
+    buf_printf(sql, "%s) WHERE u.changed", since);
 }
 
 /* The newest that the ledger itself says, in the columns of gold.kol_scores. */
@@ -129,13 +131,40 @@ static enum kol_status put_old(struct etl_state *state, const struct ice_metadat
     return status;
 }
 
+/* Where this run made the scores out of those that the ledger knows, a row that says something new
+ * has the run's time: which rows have is in the statistics of the files, so that looking for them
+ * costs next to nothing where there are none. */
+static enum kol_status find_changed(struct etl_state *state, const struct ice_metadata *ledger,
+                                    const struct ice_snapshot *now, struct buf *since, bool *any,
+                                    struct kol_error *err)
+{
+    int64_t id, rows;
+    struct buf sql = {0};
+    const char *looked = ice_property(ledger, LEDGER_SCORES);
+    const char *run = now ? ice_summary(now, ETL_RUN_ID) : NULL;
+    *any = true;
+    if (!looked || !str_to_int64(str_of(looked), &id) || !run || strcmp(run, state->run_id) != 0 ||
+        now->parent_id != id) {
+        return KOL_OK;
+    }
+    buf_puts(since, " WHERE n.computed_at = TIMESTAMPTZ '");
+    clock_format(since, state->started_us);
+    buf_putc(since, '\'');
+    buf_printf(&sql, "SELECT count(*) FROM gold.kol_scores AS n%s", since->ptr);
+    enum kol_status status = engine_get_int(state->session, sql.ptr, &rows, err);
+    *any = rows > 0;
+    buf_free(&sql);
+    return status;
+}
+
 static enum kol_status append(struct etl_state *state, const struct lake_table *table,
                               const struct ice_metadata *metadata, const struct lake_pin *scores,
                               struct kol_error *err)
 {
     const struct ice_snapshot *snapshot = ice_snapshot_by_id(scores->metadata, scores->snapshot_id);
     struct arena arena;
-    struct buf old = {0}, sql = {0};
+    struct buf old = {0}, since = {0}, sql = {0};
+    bool any = false;
     char value[32];
     const struct ice_pair set = {LEDGER_SCORES, value};
     const struct ice_pair summary = {ETL_RUN_ID, state->run_id};
@@ -144,9 +173,13 @@ static enum kol_status append(struct etl_state *state, const struct lake_table *
         .set = &set, .set_count = 1, .summary = &summary, .summary_count = 1};
     arena_init(&arena, 0);
     snprintf(value, sizeof value, "%lld", (long long)etl_rows_of(scores));
-    enum kol_status status = put_old(state, metadata, &old, err);
-    if (status == KOL_OK) {
-        put_select(&sql, buf_str(&old), snapshot ? ice_summary(snapshot, ETL_OFFSETS) : NULL);
+    enum kol_status status = find_changed(state, metadata, snapshot, &since, &any, err);
+    if (status == KOL_OK && any) {
+        status = put_old(state, metadata, &old, err);
+    }
+    if (status == KOL_OK && any) {
+        put_select(&sql, buf_str(&old), since.len ? since.ptr : "",
+                   snapshot ? ice_summary(snapshot, ETL_OFFSETS) : NULL);
         status = lake_write(state->lake, state->session, table, metadata, sql.ptr, &arena, &files,
                             &change.file_count, err);
     }
@@ -158,6 +191,7 @@ static enum kol_status append(struct etl_state *state, const struct lake_table *
         status = ice_commit(state->lake->catalog, ident, &change, NULL, err);
     }
     buf_free(&old);
+    buf_free(&since);
     buf_free(&sql);
     arena_free(&arena);
     return status;

@@ -160,19 +160,20 @@ static void put_score_columns(struct buf *out, const struct score_models *models
     buf_puts(out, " AS composite_parts, event_time");
 }
 
-/* What a row says: a hash of all that the other columns follow from, so that the former rows are
- * narrow where they wait for the others. */
-static void put_said(struct buf *out, const char *relation)
+/* Who a row is of and what it says, as two hashes: a join by two numbers is half as dear as one by
+ * names, which would all have to be kept. Two rows are taken for one another only where both hashes
+ * agree; what comes of it then is a wrong computed_at. */
+static void put_hashes(struct buf *out, const char *relation, const char *who, const char *said)
 {
     static const char *const columns[] = {
         "trust_score",    "out_of_domain",  "trust_model_version",
         "success_score",  "success_method", "success_model_version",
         "trending_score", "trending_as_of", "composite_score"};
-    buf_puts(out, "hash(");
+    buf_printf(out, "hash(%s.platform, %s.kol_id)%s, hash(", relation, relation, who);
     for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
         buf_printf(out, "%s%s.%s", i ? ", " : "", relation, columns[i]);
     }
-    buf_putc(out, ')');
+    buf_printf(out, ")%s", said);
 }
 
 /* A row that says what it said before keeps its time: who runs this again changes nothing. */
@@ -182,23 +183,18 @@ static void put_kol_scores(struct str inputs, const struct score_models *models,
     struct buf now = {0};
     clock_format(&now, now_us);
     buf_puts(out, "SELECT n.*, ");
-    if (previous) {
-        buf_puts(out, "CASE WHEN p.said = ");
-        put_said(out, "n");
-        buf_puts(out, " THEN p.computed_at ELSE ");
-    }
-    buf_printf(out, "TIMESTAMPTZ '%s'%s AS computed_at FROM (SELECT ", now.ptr,
-               previous ? " END" : "");
+    buf_printf(out, "%sTIMESTAMPTZ '%s'%s AS computed_at FROM (SELECT ",
+               previous ? "coalesce(p.computed_at, " : "", now.ptr, previous ? ")" : "");
     put_score_columns(out, models);
     put_source(out, inputs, "kol_score",
                TRUST_ARGUMENTS ", success_score, velocity, velocity_before, baseline, market");
     buf_puts(out, ") AS n");
     if (previous) {
-        buf_puts(out, " LEFT JOIN (SELECT platform, kol_id, computed_at, ");
-        put_said(out, "q");
-        buf_printf(out,
-                   " AS said FROM %s AS q) AS p ON p.kol_id = n.kol_id AND p.platform = n.platform",
-                   previous);
+        buf_puts(out, " LEFT JOIN (SELECT computed_at, ");
+        put_hashes(out, "q", " AS who", " AS said");
+        buf_printf(out, " FROM %s AS q) AS p ON (p.who, p.said) = (", previous);
+        put_hashes(out, "n", "", "");
+        buf_putc(out, ')');
     }
     buf_free(&now);
 }
