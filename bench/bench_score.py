@@ -3,8 +3,8 @@
 
     bench_score.py [--kols N] [--rounds N] [--folder DIR]
 
-Puts a profile event for each made-up KOL into bronze.profiles (with DuckDB and PyIceberg, which is
-quicker than a log), promotes the reference model of 494 trees ($KOL_SHARED_DATA/../models) or, without
+Puts a profile event for each made-up KOL, spread over 30 days, into bronze.profiles (with DuckDB and
+PyIceberg, which is quicker than a log), promotes the reference model of 494 trees ($KOL_SHARED_DATA/../models) or, without
 it, one of 500 trees trained on the spot, makes the tables once, and takes turns, best of several:
 
   kol      `kol score`, the whole command: reads silver, computes features and scores, compares each row
@@ -34,7 +34,7 @@ MOST_OF_DUCKDB = 2.0
 MAX_MEMORY = 1 << 30
 
 EVENTS = """
-SELECT 'bench-' || i AS event_id, TIMESTAMPTZ '2025-06-20 00:00:00Z' + to_seconds(i % 86400) AS event_time,
+SELECT 'bench-' || i AS event_id, TIMESTAMPTZ '2025-05-21 00:00:00Z' + to_seconds(hash(i * 3) % 2592000) AS event_time,
     TIMESTAMPTZ '2025-06-21 00:00:00Z' AS ingest_time, 'kol.profiles.raw' AS log_topic,
     0 AS log_partition, i AS log_offset, 'profile' AS event_type,
     CASE WHEN i % 3 = 0 THEN 'tiktok' ELSE 'twitter' END AS platform, 'kol_' || hash(i) AS username,
