@@ -171,7 +171,7 @@
 #define P_DAYS                                                                                     \
     {                                                                                              \
         .name = "days", .kind = HTTP_INT, .fallback = "30", .min = 1, .max = 3660, .example = "7", \
-        .help = "Days back from the newest event"                                                  \
+        .help = "Days back from the newest day on which the KOL was observed"                      \
     }
 #define P_DAILY_METRIC                                                                             \
     P_CHOICE("metric", "followers following posts favorites views", "followers", "followers",      \
