@@ -19,7 +19,8 @@
 /* Wall clock in microseconds, or the fixed time that a test has set. */
 int64_t clock_now_us(void);
 
-/* The same several times cheaper, but up to CLOCK_ROUGH_US behind: for a first look at a deadline. */
+/* The same several times cheaper, but up to CLOCK_ROUGH_US behind: for a first look at a deadline.
+ */
 #define CLOCK_ROUGH_US INT64_C(10000)
 int64_t clock_rough_us(void);
 

@@ -139,7 +139,9 @@ static void let_go(struct l1 *l1, struct l1_entry *entry)
         pthread_mutex_unlock(&l1->lock);
     }
     l1_release(entry);
-    l1_settle(taken_out);
+    if (taken_out) {
+        l1_settle(taken_out);
+    }
 }
 
 /* XFetch: a refresh is due as if the time were later by a random part of what a load takes, which

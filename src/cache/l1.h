@@ -41,7 +41,8 @@ struct l1_life {
     int64_t error_us; /* stale-if-error, behind stale */
 };
 
-/* What is kept. The cache calls `destroy` once, when neither the table nor a holder needs it. */
+/* What is kept. The cache calls `destroy` once, when neither the table nor a holder needs it: at
+ * once, or, where the last holder lets go just while it is taken out, at the next taking out. */
 struct l1_value {
     void *data;
     size_t bytes; /* of `data`, as it counts against the bound; key, tags and head are added */

@@ -335,7 +335,9 @@ struct l1_load *l1_fill(struct l1_load *load, struct l1_value value, const struc
     struct l1_load *again = go_on(l1, load, now_us);
     pthread_mutex_unlock(&l1->lock);
     wake(waiters, entry, false, NULL);
-    l1_settle(taken_out);
+    if (taken_out) {
+        l1_settle(taken_out);
+    }
     if (!again) {
         free(load);
     }

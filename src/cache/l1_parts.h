@@ -6,16 +6,14 @@
  * whoever takes an entry out of the table looks through the slots of all threads afterwards, before
  * it is freed. So a hit writes to no memory that another thread reads at each hit.
  *
- *     l1_get()                                 taking out
- *     address = table[i]                       table[i] = NULL
- *     slot = address                           for each slot of each thread:
- *     table[i] == address ? held : withdraw        slot == address: slot = NULL, holds + 1
- *                                              holds - L1_TABLE_HOLD; freed at 0
+ *     l1_get()                                  taking out
+ *     address = table[i]                        table[i] = NULL
+ *     slot = address                            slots of all threads with the address + holds
+ *     table[i] == address ? held : slot = NULL      == 0 ? freed : looked at again later
  *
  * The number of an entry's holders is `holds` - L1_TABLE_HOLD (while it is in the table) + the
  * slots with its address. A hold is not tied to a thread: a release that finds no slot of its own
- * thread counts `holds` down, below L1_TABLE_HOLD where the slot of another thread stands against
- * it.
+ * thread counts `holds` down, below 0 where the slot of another thread stands against it.
  *
  * All changes are made under one lock, which is held for microseconds: what has many entries to
  * take out lets go of it in between. Destructors and wake-ups run outside of it.
@@ -86,6 +84,7 @@ struct l1_entry {
     uint32_t key_len;
     _Atomic uint8_t mark; /* hits since the eviction looked at it, to L1_MARK_MAX */
     atomic_bool loading;  /* a load for its key is under way */
+    atomic_bool out;      /* of the table: its end is up to its holders */
     char key[];
 };
 
@@ -219,12 +218,18 @@ static inline struct l1_thread *l1_thread(void)
 /* A free slot of this thread. */
 _Atomic(struct l1_entry *) *l1_free_slot(struct l1_thread *self);
 
-/* Clears a slot that was set to `entry`, and with it the hold. */
-void l1_clear_slot(_Atomic(struct l1_entry *) *slot, struct l1_entry *entry);
+/* Ends the hold of a slot of this thread. */
+static inline void l1_clear_slot(_Atomic(struct l1_entry *) *slot)
+{
+    atomic_store_explicit(slot, NULL, memory_order_release);
+}
 
-/* Ends the table's hold of what was taken out (linked by `older`): frees it, or leaves that to the
- * last holder. Not under the lock. */
+/* Frees what was taken out (linked by `older`), or leaves it in the limbo while it is held. Looks
+ * through the whole limbo. Not under the lock of a cache. */
 void l1_settle(struct l1_entry *taken_out);
+
+/* Frees this one if it is in the limbo and nobody holds it; it may be gone already. */
+void l1_look_again(const struct l1_entry *entry);
 
 /* ---- l1_table.c ---- */
 

@@ -32,12 +32,13 @@ static inline struct l1_entry *take_cell(struct l1_cell *cell, _Atomic(struct l1
 {
     struct l1_entry *entry = atomic_load_explicit(&cell->entry, memory_order_relaxed);
     while (entry) {
+        __builtin_prefetch(&entry->quick_until_us); /* reads nothing: it may be gone */
         atomic_exchange(slot, entry);
         struct l1_entry *now = atomic_load(&cell->entry);
         if (now == entry && has_key(entry, key)) {
             return entry;
         }
-        l1_clear_slot(slot, entry);
+        l1_clear_slot(slot);
         if (now == entry) {
             return NULL;
         }
