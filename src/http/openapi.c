@@ -119,10 +119,14 @@ static json_t *list_schema(const struct http_field *field)
     return schema;
 }
 
-static json_t *number_schema(const struct http_field *field, const char *type, const char *format)
+/* An integer without bounds of its own is only bounded where a client sends it. */
+static json_t *number_schema(const struct http_field *field, const char *type, const char *format,
+                             enum place place)
 {
     json_t *schema = typed(type, format);
-    put_bounds(schema, field, "minimum", "maximum");
+    if (place != IN_ANSWER || field->min != 0 || field->max != 0) {
+        put_bounds(schema, field, "minimum", "maximum");
+    }
     return schema;
 }
 
@@ -130,8 +134,8 @@ static json_t *kind_schema(const struct http_field *field, enum place place)
 {
     switch (field->kind) {
     case HTTP_TEXT: return text_schema(field, place);
-    case HTTP_INT: return number_schema(field, "integer", "int64");
-    case HTTP_REAL: return number_schema(field, "number", "double");
+    case HTTP_INT: return number_schema(field, "integer", "int64", place);
+    case HTTP_REAL: return number_schema(field, "number", "double", place);
     case HTTP_BOOL: return typed("boolean", NULL);
     case HTTP_DATE: return typed("string", "date");
     case HTTP_TIME: return typed("string", "date-time");

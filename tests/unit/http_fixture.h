@@ -81,6 +81,7 @@ static const struct http_field fixture_book[] = {
 static const struct http_field fixture_list[] = {
     {"data", HTTP_LIST, .required = true, .schema = "Book", .help = "The books."},
     {"total", HTTP_INT, .required = true, .min = 0, .max = 1e9, .help = "How many there are."},
+    {"next", HTTP_INT, .help = "Where the next ones begin."},
 };
 static const struct http_field fixture_open[] = {
     {"status", HTTP_TEXT, .required = true, .help = "In a word."},

@@ -215,6 +215,9 @@ static void test_schemas_say_what_is_checked(void **state)
                         "[{\"$ref\":\"#/components/schemas/Person\"},{\"type\":\"null\"}]");
     assert_string_equal(text_at("/components/schemas/Book/properties/readers/items"),
                         "{\"$ref\":\"#/components/schemas/Person\"}");
+    /* What the server sends is not bounded by what it takes. */
+    assert_null(at(document, "/components/schemas/BookList/properties/next/minimum"));
+    assert_string_equal(text_at("/components/schemas/BookList/properties/total/minimum"), "0");
     assert_string_equal(text_at("/components/schemas/BookList/properties/data/items/$ref"),
                         "\"#/components/schemas/Book\"");
 }
