@@ -11,7 +11,7 @@ help: ## this list
 	@sed -n 's/^\([a-z-]*\):.*## /  make \1\t/p' Makefile | expand -t 20
 	@echo 'Variables: DATA=dir (run), PREFIX=dir DESTDIR=dir (install), FUZZ_SECONDS=n (fuzz, test-long)'
 
-run: ## installs what is missing, builds, makes demo data if there is none, shows what came in
+run: ## installs what is missing, builds, makes demo data if there is none, serves the API on :8000
 	@tools/run.sh '$(DATA)'
 
 build: ## the program, build/release/src/kol

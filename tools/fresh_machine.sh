@@ -4,7 +4,8 @@
 #   tools/fresh_machine.sh [--keep] [SUITE [COMMAND...]]
 #
 # It makes a minimal Debian root (SUITE: bookworm, or trixie) with git and make, clones the last
-# commit into it and runs each COMMAND there as root; by default `make run` twice, then `make test`.
+# commit into it and runs each COMMAND there as root; by default `make run` twice (the API
+# runs for a few seconds each time), then `make test`.
 # What this machine needs to reach its package registries (mirror, proxy, certificates, settings of
 # apt, pip and npm) is passed on. Needs root and debootstrap.
 #
@@ -103,7 +104,7 @@ keep=false
 [ "${1:-}" != --keep ] || { keep=true; shift; }
 suite=${1:-bookworm}
 [ $# = 0 ] || shift
-[ $# -gt 0 ] || set -- 'make run' 'make run' 'make test'
+[ $# -gt 0 ] || set -- 'RUN_SECONDS=5 make run' 'RUN_SECONDS=5 make run' 'make test'
 [ "$(id -u)" = 0 ] || die "a new root needs root: sudo $0"
 command -v debootstrap >/dev/null || die "debootstrap is missing: apt-get install -y debootstrap"
 archive=$(mirrors | awk '$3 == "Debian" && $2 !~ /security/ { print $1; exit }')

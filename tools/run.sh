@@ -1,9 +1,9 @@
 #!/bin/sh
 # run.sh: from a fresh machine to a running program (`make run`).
 #
-#   tools/run.sh [DATA]
+#   tools/run.sh [DATA]      KOL_SERVE_PORT: another port than 8000
 #
-# Nothing that is there already is made again. A world of demo events is made only in a data folder
+# Ends in the running API, until Ctrl-C, or for RUN_SECONDS seconds (tests). Nothing that is there already is made again. A world of demo events is made only in a data folder
 # that is empty; where that was interrupted, the next run goes on with it.
 set -eu
 # shellcheck source=tools/common.sh
@@ -38,9 +38,10 @@ say "the KOLs with most followers, out of gold:"
                    WHERE newest.platform = r.platform AND newest.metric = 'followers')
     ORDER BY r.platform, r.rank"
 [ "$data" = data ] && flag= || flag=" --data $data"
+url=http://127.0.0.1:${KOL_SERVE_PORT:-8000}
 cat <<END
 
-Next:
+Next, in another terminal:
   $kol tables$flag
       shows what is in the lake
   $kol sql "SELECT * FROM gold.content_trending ORDER BY rank LIMIT 5"$flag
@@ -51,4 +52,15 @@ Next:
       explains every command
   make test
       runs the tests
+
+The first lines to try:
+  curl $url/api/v1/kols/ly.sport
+  curl '$url/api/v1/scores/compare?kol_ids=ly.sport,andrea.gym'
+  curl $url/readyz
 END
+say "the API (kol serve); Ctrl-C ends it"
+if [ -n "${RUN_SECONDS:-}" ]; then
+    timeout -s TERM "$RUN_SECONDS" "$kol" serve --data "$data" || [ $? = 124 ]
+else
+    exec "$kol" serve --data "$data"
+fi

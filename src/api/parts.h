@@ -290,7 +290,7 @@ struct api_profile_options {
     const struct str
         *fields; /* only these members; NULL: all. kol_id and platform are always there */
     size_t field_count;
-    const struct api_who *who; /* also_on; NULL: not looked up, the list is empty */
+    const struct api_who *who; /* for also_on; NULL: not looked up, so it is left out */
     bool scores;               /* with the member `scores` of KOLRow, out of the copy */
 };
 /* KOLProfile or KOLRow; `options` NULL: all of it. */

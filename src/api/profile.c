@@ -107,10 +107,9 @@ static void put_rest(struct writer *writer)
         js_name(json, "unknown");
         js_texts(json, writer->unknown, writer->unknown_count);
     }
-    if (wanted(writer, "also_on")) {
-        const struct api_who *who = options ? options->who : NULL;
+    if (options && options->who) {
         js_name(json, "also_on");
-        js_texts(json, who ? who->also_on : NULL, who ? who->also_count : 0);
+        js_texts(json, options->who->also_on, options->who->also_count);
     }
 }
 

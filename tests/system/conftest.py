@@ -1,11 +1,13 @@
 """Fixtures of the system tests: the built program, a data folder of its own, the real data sets."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
 
 from engines import foreign_lake, spark, trino  # noqa: F401 - fixtures
+from served import Served, shared_demo
 from support import ROOT, Kol, program
 
 
@@ -55,6 +57,34 @@ def shared_data():
     if not folder.is_dir():
         pytest.skip(f"no data sets in {folder}: set KOL_SHARED_DATA")
     return folder
+
+
+@pytest.fixture(scope="session")
+def demo_data(kol_bin, tmp_path_factory):
+    """A data folder with a small demo world, up to its online copy. Nobody writes into it: copy it."""
+    base = tmp_path_factory.getbasetemp()
+    return shared_demo(kol_bin, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+
+
+@pytest.fixture(scope="module")
+def served(kol_bin, demo_data, tmp_path_factory):
+    """A running `kol serve` over a copy of the demo data, for all tests of a module."""
+    folder = tmp_path_factory.mktemp("served") / "data"
+    shutil.copytree(demo_data, folder)
+    kol = Kol(kol_bin, folder)
+    yield Served(kol)
+    kol.close()
+
+
+@pytest.fixture
+def serve(kol_bin, demo_data, tmp_path):
+    """Starts servers of the test's own, with options: serve("--serve-cache", "0"). All share one copy
+    of the demo data, tmp_path/data."""
+    folder = tmp_path / "data"
+    shutil.copytree(demo_data, folder)
+    kol = Kol(kol_bin, folder)
+    yield lambda *options, env=None: Served(kol, *options, env=env)
+    kol.close()
 
 
 def pytest_collection_modifyitems(config, items):
