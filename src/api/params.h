@@ -59,7 +59,7 @@
 #define P_FILE                                                                                     \
     {                                                                                              \
         .name = "file", .kind = HTTP_TEXT, .required = true, .min = 1, .max = 100,                 \
-        .example = "index.html", .help = "A file of the page"                                      \
+        .example = "start.js", .help = "A file of the page"                                        \
     }
 
 /* Topics that a source may write into. */
