@@ -138,7 +138,7 @@ static struct http_answer *handle(struct http_call *call)
         status = call->match.route->handle(call, &err);
     }
     /* A stream has ended the call, and is its answer. */
-    return call->stream ? NULL : http_take_answer(call, status, &err);
+    return http_streaming(call) ? NULL : http_take_answer(call, status, &err);
 }
 
 /* A worker takes up a call. */
@@ -154,13 +154,12 @@ static void work(void *argument)
     http_call_hold(call); /* http_finish() and a stream's end let go of the worker's hold */
     if (app->work && read_json(call)) {
         app->work(call, app->user);
-        http_call_release(call);
-        return;
-    }
-    struct http_answer *answer =
-        app->work ? http_take_answer(call, KOL_INVALID, NULL) : handle(call);
-    if (!call->stream) {
-        http_finish(call, answer, NULL);
+    } else {
+        struct http_answer *answer =
+            app->work ? http_take_answer(call, KOL_INVALID, NULL) : handle(call);
+        if (!http_streaming(call)) {
+            http_finish(call, answer, NULL);
+        }
     }
     http_call_release(call);
 }

@@ -319,8 +319,8 @@ def clients(server, paths, seconds, failures):
             continue
 
 
-def storm(server, seconds, count):
-    paths = [b"/ping", b"/worker", b"/hit", b"/slow?ms=15", b"/slow?ms=25", b"/slow?ms=60&deaf=true",
+def storm(server, seconds, count, more=()):
+    paths = [*more, b"/ping", b"/worker", b"/hit", b"/slow?ms=15", b"/slow?ms=25", b"/slow?ms=60&deaf=true",
              b"/stream?lines=300", b"/stream?lines=20&pause_us=2000", b"/big?bytes=200000"]
     failures = []
     threads = [threading.Thread(target=clients, args=(server, paths, seconds, failures))
@@ -341,6 +341,14 @@ def test_every_call_ends_once_in_a_storm(serve):
     server.wait_stats(lambda stats: stats["calls"] == 0 and stats["streams"] == 0, "all calls to end")
     server.wait_stats(lambda stats: stats["connections"] == 1, "all connections to be closed")
     assert server.ask("/worker").status == 200
+    server.stop()
+
+
+def test_every_call_ends_once_where_others_finish_it(serve):
+    server = serve("work=1", "deadline_us=20000", "workers=4", "queue=8", "shared=1")
+    more = [b"/later?ms=15", b"/later?ms=22", b"/never", b"/copied/x", b"/copied/y?count=2"]
+    assert not storm(server, 3, 24, more)
+    server.wait_stats(lambda stats: stats["calls"] == 0 and stats["streams"] == 0, "all calls to end")
     server.stop()
 
 

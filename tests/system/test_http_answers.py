@@ -269,8 +269,7 @@ def test_origins_are_closed_by_default(plain):
     answer = plain.ask("/nothing", "POST", b"", foreign)
     assert (answer.status, answer.code) == (403, "origin_refused")
     own = {"Origin": f"http://127.0.0.1:{plain.port}", "Host": f"127.0.0.1:{plain.port}"}
-    raw = f"POST /nothing HTTP/1.1\r\nHost: {own['Host']}\r\nOrigin: {own['Origin']}\r\n"
-    assert plain.raw(raw.encode() + b"Content-Length: 0\r\n\r\n").startswith(b"HTTP/1.1 200")
+    assert plain.ask("/nothing", "POST", b"", own).status == 200
 
 
 def test_origins_that_are_named(serve):
@@ -359,7 +358,7 @@ def test_a_deadline_is_kept_though_the_worker_hears_nothing(serve):
     took = time.monotonic() - began
     assert (answer.status, answer.code) == (504, "timeout")
     assert 0.19 <= took < 1.5, took
-    assert server.stats()["cancels"] == 1, "it was told"
+    server.wait_stats(lambda stats: stats["cancels"] == 1, "the worker to be told", 5)
     assert server.ask("/worker").status == 200, "another worker is free"
     server.wait_stats(lambda stats: stats["calls"] == 0, "the end of the deaf worker")
 
@@ -423,6 +422,42 @@ def test_pipelined_requests_are_answered_in_order(plain):
         got = [read_answer(stream) for _ in paths]
     assert [answer.status for answer in got] == [200, 200, 200, 200, 404, 200]
     assert got[2].json() == {"slept": True}
+
+
+# ---- an app with workers of its own ----
+
+
+def test_a_call_may_be_finished_later_by_another_thread(serve):
+    server = serve("work=1", "deadline_us=300000")
+    assert server.ask("/later?ms=30").json() == {"later": True}
+    assert server.ask("/later?ms=0").status == 200
+    late = server.ask("/later?ms=800")
+    assert (late.status, late.code) == (504, "timeout")
+    server.wait_stats(lambda stats: stats["calls"] == 0, "the late finish to let go")
+    with server.connect() as sock:
+        sock.sendall(GET % b"/later?ms=200")
+        server.wait_stats(lambda stats: stats["calls"] == 1, "the call")
+    server.wait_stats(lambda stats: stats["calls"] == 0, "the finish for nobody")
+    assert server.ask("/worker").status == 200
+
+
+def test_a_cancel_may_finish_its_call(serve):
+    server = serve("work=1", "deadline_us=200000")
+    assert server.ask("/never").status == 504
+    server.wait_stats(lambda stats: stats["calls"] == 0, "the finish by the cancel")
+    with server.connect() as sock:
+        sock.sendall(GET % b"/never")
+        server.wait_stats(lambda stats: stats["calls"] == 1, "the call")
+    server.wait_stats(lambda stats: stats["calls"] == 0, "the finish by the cancel")
+    assert server.stop()["cancels"] == 2
+
+
+def test_a_copy_of_a_call_works_on_behind_the_answer(serve):
+    server = serve("work=1")
+    for _ in range(20):
+        assert server.ask("/copied/a%20b?count=3").json()["name"] == "a b"
+    server.wait_stats(lambda stats: stats["refreshed"] == 20, "the copies to be worked off")
+    assert server.stats()["calls"] == 0
 
 
 # ---- streams ----

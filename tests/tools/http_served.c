@@ -2,7 +2,8 @@
  * http_served.c: a made-up API on the HTTP server, for the tests that drive it over sockets.
  *
  *   http_served NAME=VALUE...    options of the server by their name ("deadline_us=200000"), and
- *                                shared=1 for one answer that is kept (the quick path)
+ *                                shared=1 for one answer that is kept (the quick path), work=1 for
+ *                                an app that ends its calls by itself
  *
  * It prints one line of JSON with its ports once it listens, and ends on SIGTERM or at the end of
  * stdin, with its counts as a last line. SIGHUP reads the certificate again.
@@ -21,7 +22,7 @@
 #include "base/mem.h"
 #include "http/http.h"
 
-static _Atomic long handled, cancels, observed, abandoned, quick_hits;
+static _Atomic long handled, cancels, observed, abandoned, quick_hits, refreshed;
 static struct http_answer *shared_answer; /* what quick() gives for /hit */
 static struct http_server *the_server;
 
@@ -185,8 +186,8 @@ static enum kol_status handle_stats(struct http_call *call, struct kol_error *er
                (long long)stats.refused_slow, (long long)stats.gone);
     buf_printf(&out,
                "\"handled\":%ld,\"cancels\":%ld,\"observed\":%ld,\"abandoned\":%ld,"
-               "\"quick\":%ld}",
-               handled, cancels, observed, abandoned, quick_hits);
+               "\"quick\":%ld,\"refreshed\":%ld}",
+               handled, cancels, observed, abandoned, quick_hits, refreshed);
     http_json(call, buf_str(&out));
     buf_free(&out);
     return KOL_OK;
@@ -271,6 +272,10 @@ static const struct http_route routes[] = {
     {ROW("/nothing", "post_nothing", handle_ping), JSON, .method = HTTP_POST,
      .example = "/nothing"},
     {ROW("/things", "get_things", handle_ping), JSON, .example = "/things"},
+    {ROW("/later", "later", handle_ping), JSON, FIELDS(slow_fields), .example = "/later"},
+    {ROW("/never", "never", handle_ping), JSON, .example = "/never"},
+    {ROW("/copied/{name}", "copied", handle_echo), JSON, FIELDS(echo_fields), .types = "text/csv",
+     .example = "/copied/x"},
     {ROW("/page", "page", handle_page), .types = "text/html", .example = "/page"},
     {ROW("/stream", "stream", handle_stream), FIELDS(stream_fields),
      .types = "application/x-ndjson", .example = "/stream"},
@@ -321,6 +326,66 @@ static void observe(const struct http_route *route, int status, int64_t duration
     (void)caller;
     (void)user;
     atomic_fetch_add_explicit(&observed, 1, memory_order_relaxed);
+}
+
+/* ---- an app that ends its calls by itself (work=1) ---- */
+
+static struct http_answer *small_answer(const char *text)
+{
+    struct http_answer_options options = {0};
+    return http_answer_new(&options, str_of(text));
+}
+
+static void *finish_later(void *argument)
+{
+    struct http_call *call = argument;
+    sleep_us(http_int(call, 0) * 1000);
+    http_finish(call, small_answer("{\"later\":true}"), NULL);
+    return NULL;
+}
+
+static void finish_cancelled(void *user)
+{
+    atomic_fetch_add(&cancels, 1);
+    http_finish(user, NULL, NULL);
+}
+
+static void refresh(void *user)
+{
+    struct http_call *copy = user;
+    struct kol_error err = {0};
+    enum kol_status status = http_call_route(copy)->handle(copy, &err);
+    http_answer_release(http_take_answer(copy, status, &err));
+    http_copy_free(&copy);
+    atomic_fetch_add(&refreshed, 1);
+}
+
+static void work(struct http_call *call, void *user)
+{
+    (void)user;
+    const struct http_route *route = http_call_route(call);
+    struct kol_error err = {0};
+    pthread_t thread;
+    if (strcmp(route->name, "later") == 0) {
+        KOL_ASSERT(pthread_create(&thread, NULL, finish_later, call) == 0);
+        pthread_detach(thread);
+        return;
+    }
+    if (strcmp(route->name, "never") == 0) {
+        http_on_cancel(call, finish_cancelled, call);
+        return;
+    }
+    if (strcmp(route->name, "copied") == 0) {
+        struct http_call *copy = http_call_copy(call);
+        *http_call_slot(call) = copy;
+        if (!http_run(the_server, refresh, copy)) {
+            http_copy_free(&copy);
+        }
+    }
+    enum kol_status status = route->handle(call, &err);
+    if (!http_streaming(call)) {
+        http_finish(call, http_take_answer(call, status, &err), NULL);
+    }
 }
 
 /* ---- options and life ---- */
@@ -385,7 +450,7 @@ static bool set_text(struct http_server_options *o, const char *name, const char
     return false;
 }
 
-static bool share, open_to_all;
+static bool share, open_to_all, own_work;
 static int64_t grace_us = 1000000;
 
 static void set_option(struct http_server_options *options, char *text)
@@ -399,6 +464,8 @@ static void set_option(struct http_server_options *options, char *text)
     bool is_number = str_to_int64(str_of(value), &number);
     if (strcmp(text, "shared") == 0) {
         share = number != 0;
+    } else if (strcmp(text, "work") == 0) {
+        own_work = number != 0;
     } else if (strcmp(text, "open") == 0) {
         open_to_all = number != 0;
     } else if (strcmp(text, "grace_us") == 0) {
@@ -454,6 +521,7 @@ int main(int argc, char **argv)
         .version = "1",
         .description = "For tests",
         .quick = quick,
+        .work = own_work ? work : NULL,
         .identify = open_to_all ? NULL : identify,
         .observe = observe,
     };
