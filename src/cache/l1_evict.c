@@ -23,6 +23,7 @@ enum {
     /* Counts of a sketch are halved after so many additions for each entry that there is room for:
      * how long the past counts. */
     PERIOD = 10,
+    SPARED_A_POINT = 16,
     HAND_STEPS = 64, /* then the least asked for of those seen goes, hit or not */
 };
 
@@ -167,6 +168,7 @@ static struct l1_entry *find_victim(struct l1 *l1, int64_t now_us)
             break;
         }
         fold(l1, at);
+        at->spared = 0;
         const unsigned often = frequency(&l1->sketch, at->hash);
         if (!least || often < least_often) {
             least = at;
@@ -176,6 +178,16 @@ static struct l1_entry *find_victim(struct l1 *l1, int64_t now_us)
     }
     l1->hand = at;
     return least;
+}
+
+/* What a new entry must be asked for more often than. It sinks while the entry is spared and not
+ * hit: else what was popular once would stand in the way of what is now until its counts are
+ * halved. */
+static unsigned worth(const struct l1 *l1, const struct l1_entry *victim)
+{
+    const unsigned often = frequency(&l1->sketch, victim->hash);
+    const unsigned less = victim->spared / SPARED_A_POINT;
+    return often > less ? often - less : 0;
 }
 
 static void evict_one(struct l1 *l1, struct l1_entry *entry, int64_t now_us,
@@ -198,8 +210,9 @@ static void leave_window(struct l1 *l1, struct l1_entry *entry, int64_t now_us,
         push(&l1->main, entry);
     } else {
         struct l1_entry *victim = find_victim(l1, now_us);
-        const bool better = now_us >= victim->gone_us || frequency(&l1->sketch, entry->hash) >
-                                                             frequency(&l1->sketch, victim->hash);
+        const bool better =
+            now_us >= victim->gone_us || frequency(&l1->sketch, entry->hash) > worth(l1, victim);
+        victim->spared += !better;
         evict_one(l1, better ? victim : entry, now_us, taken_out);
     }
 }

@@ -66,6 +66,7 @@ struct l1_entry {
     struct l1_place age;
     struct l1_tag_link *tags;
     size_t tag_count;
+    unsigned spared; /* how often it was preferred to a new one since its last hit */
     uint64_t number; /* of the sequence, when it was put in */
 
     /* Constant. */

@@ -423,8 +423,8 @@ static void test_a_refreshed_entry_keeps_its_place(void **state)
         look(l1, "popular", &number);
         fixture_now_us += 10 * SECOND;
         put(l1, "popular", i, &(struct l1_life){10 * SECOND, 1000 * SECOND, 0});
-        assert_int_equal(stats_of(l1).entries, i == 1 ? 1 : stats_of(l1).entries);
-        for (int k = 0; k < 300; k++) {
+        assert_true(i > 1 || stats_of(l1).entries == 1);
+        for (int k = 0; k < 40; k++) {
             snprintf(key, sizeof key, "once %d %d", i, k);
             put(l1, key, k, &long_life);
         }
