@@ -16,6 +16,7 @@
 #include "http/http.h"
 
 struct api;
+struct bus;
 
 struct api_options {
     const char *data;
@@ -46,6 +47,10 @@ void api_stopping(struct api *api);
 /* Looks whether there is a newer online copy or model and swaps; called every second or so by the
  * owner's thread. A failure leaves what serves; it is said in the log once and by /readyz. */
 void api_refresh(struct api *api);
+
+/* The event log of the data folder, opened at the first use: a process must not open it twice. It
+ * belongs to the api. */
+enum kol_status api_bus(struct api *api, struct bus **out, struct kol_error *err) KOL_CHECKED;
 
 /* SIGHUP and POST /admin/reload: keys and models are read again. */
 enum kol_status api_reload(struct api *api, struct kol_error *err) KOL_CHECKED;

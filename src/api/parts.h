@@ -153,9 +153,6 @@ struct api {
     char measured_model[SCORE_KINDS][96]; /* label of what /metrics last said to serve */
 };
 
-/* The event log, opened at the first use. */
-enum kol_status api_bus(struct api *api, struct bus **out, struct kol_error *err) KOL_CHECKED;
-
 /* What a call holds, in its slot; made at the first use, let go by api_call_end(), which cached.c
  * calls behind every handler. */
 struct api_call {

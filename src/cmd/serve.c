@@ -11,12 +11,11 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/api.h"
 #include "backup/backup.h"
 #include "base/clock.h"
 #include "base/logger.h"
 #include "base/signals.h"
-#include "cmd/command.h"
+#include "cmd/serve.h"
 
 enum { TICK_MS = 1000 };
 
@@ -200,10 +199,31 @@ static void stop(const struct invocation *call, struct api *api, struct http_ser
     log_info("stopped");
 }
 
-static enum kol_status serve(const struct invocation *call, struct api *api, struct kol_error *err)
+enum kol_status serve_open(const struct invocation *call, struct api **out, struct kol_error *err)
+{
+    bool open = false;
+    enum kol_status status = backup_check_restored(call->data, err);
+    if (status == KOL_OK) {
+        status = decide_open(call, &open, err);
+    }
+    if (status != KOL_OK) {
+        return status;
+    }
+    const struct api_options options = api_options(call, open);
+    status = api_open(&options, out, err);
+    if (status == KOL_OK) {
+        log_info(open ? "no key is asked for: only this machine should reach the server"
+                      : "a key is asked for");
+    }
+    return status;
+}
+
+enum kol_status serve_until_stopped(const struct invocation *call, struct api *api,
+                                    struct kol_error *err)
 {
     struct http_server *server = NULL;
     const struct http_server_options options = server_options(call->config);
+    signals_catch_reload();
     enum kol_status status = http_server_start(&options, api_app(api), &server, err);
     if (status != KOL_OK) {
         return status;
@@ -219,22 +239,10 @@ static enum kol_status serve(const struct invocation *call, struct api *api, str
 
 enum kol_status cmd_serve(const struct invocation *call, struct kol_error *err)
 {
-    bool open;
     struct api *api = NULL;
-    enum kol_status status = backup_check_restored(call->data, err);
+    enum kol_status status = serve_open(call, &api, err);
     if (status == KOL_OK) {
-        status = decide_open(call, &open, err);
-    }
-    if (status != KOL_OK) {
-        return status;
-    }
-    const struct api_options options = api_options(call, open);
-    signals_catch_reload();
-    status = api_open(&options, &api, err);
-    if (status == KOL_OK) {
-        log_info(open ? "no key is asked for: only this machine should reach the server"
-                      : "a key is asked for");
-        status = serve(call, api, err);
+        status = serve_until_stopped(call, api, err);
     }
     api_close(&api);
     return status;

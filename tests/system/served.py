@@ -34,12 +34,12 @@ def path_of(path, **query):
 
 
 class Served:
-    """A server that was started by `kol serve --serve-port 0` on its own data folder."""
+    """A server that was started by `kol serve --serve-port 0` (or `kol run`) on a data folder."""
 
-    def __init__(self, kol, *options, env=None):
+    def __init__(self, kol, *options, env=None, command="serve"):
         self.kol = kol
         self.running = kol.start(
-            "serve", "--serve-port", 0, "--format", "json", *options, env=env, stderr=None
+            command, "--serve-port", 0, "--format", "json", *options, env=env, stderr=None
         )
         self.urls = {}
         for _ in range(5):

@@ -372,3 +372,36 @@ def test_the_access_log_has_no_key(serve, tmp_path, kol_bin):
     assert any("get_kol" in json.dumps(line) for line in lines), said
     assert key not in said
     kol.close()
+
+
+# ---- kol run ----
+
+
+def test_run_takes_events_from_the_log_to_the_api(kol, data):
+    """From an empty folder: what another process appends is served, and what comes later too."""
+    server = Served(kol, "--run-interval", "1s", command="run")
+    assert server.ask("/healthz").status == 200
+    kol("demo", "--kols", 20, "--days", 8)
+    server.wait_ready()
+    wait_until(lambda: server.metric("kol_copy_kols") >= 20, "the demo KOLs", timeout=60)
+    event = {
+        "event_type": "profile",
+        "event_time": "2025-06-29T23:59:00Z",
+        "platform": "tiktok",
+        "username": "late.comer",
+        "followers_count": 7,
+    }
+    kol("log", "produce", "kol.profiles.raw", stdin=json.dumps(event) + "\n")
+    wait_until(lambda: server.ask("/api/v1/kols/late.comer").status == 200, "the new KOL", timeout=60)
+    assert server.get("/api/v1/kols/late.comer")["followers_count"] == 7
+    status, seconds = server.stop()
+    assert status == 0 and seconds < 10
+    assert (data / "online" / "CURRENT").exists()
+
+
+def test_run_ends_in_the_middle_of_a_round(kol):
+    kol("demo", "--kols", 300, "--days", 8)
+    server = Served(kol, command="run")
+    status, seconds = server.stop()
+    assert status == 0 and seconds < 10
+    kol("ingest")
