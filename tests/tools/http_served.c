@@ -372,13 +372,14 @@ static void work(struct http_call *call, void *user)
         return;
     }
     if (strcmp(route->name, "never") == 0) {
+        atomic_fetch_add(&handled, 1);
         http_on_cancel(call, finish_cancelled, call);
         return;
     }
     if (strcmp(route->name, "copied") == 0) {
         struct http_call *copy = http_call_copy(call);
         *http_call_slot(call) = copy;
-        if (!http_run(the_server, refresh, copy)) {
+        if (!http_run(http_call_server(call), refresh, copy)) {
             http_copy_free(&copy);
         }
     }
