@@ -73,6 +73,16 @@ static bool is_one_value(struct str body)
     return one;
 }
 
+/* Within a JSON text the ends of lines are blanks: in its strings they stand as escapes. */
+static struct str on_one_line(struct posting *posting, struct str json)
+{
+    char *copy = arena_alloc(http_call_arena(posting->call), json.len);
+    for (size_t i = 0; i < json.len; i++) {
+        copy[i] = json.ptr[i] == '\n' || json.ptr[i] == '\r' ? ' ' : json.ptr[i];
+    }
+    return (struct str){copy, json.len};
+}
+
 /* Blank lines are no events. */
 static enum kol_status take_body(struct posting *posting, struct str body, struct kol_error *err)
 {
@@ -83,7 +93,7 @@ static enum kol_status take_body(struct posting *posting, struct str body, struc
         rest = (struct str){rest.ptr + mark.len, rest.len - mark.len};
     }
     if (is_one_value(str_trim(rest))) {
-        return take_event(posting, str_trim(rest), 1, err);
+        return take_event(posting, on_one_line(posting, str_trim(rest)), 1, err);
     }
     for (int64_t line = 1; rest.len && status == KOL_OK; line++) {
         struct str text = str_trim(str_cut(&rest, '\n'));
