@@ -32,23 +32,27 @@ static bool refuse(struct http_call *call, const char *code, const char *headers
 
 /* ---- header lines ---- */
 
+#define STR_INIT(literal)                                                                          \
+    {                                                                                              \
+        literal, sizeof(literal) - 1                                                               \
+    }
 static const struct {
-    const char *name;
+    struct str name;
     bool once; /* two of them are two requests' worth of trouble; else they are joined by commas */
 } known_headers[HEADER_KNOWN] = {
-    [HEADER_HOST] = {"Host", true},
-    [HEADER_API_KEY] = {"X-API-Key", true},
-    [HEADER_REQUEST_ID] = {"X-Request-Id", true},
-    [HEADER_ACCEPT] = {"Accept", false},
-    [HEADER_ACCEPT_ENCODING] = {"Accept-Encoding", false},
-    [HEADER_IF_NONE_MATCH] = {"If-None-Match", false},
-    [HEADER_ORIGIN] = {"Origin", true},
-    [HEADER_CONTENT_TYPE] = {"Content-Type", true},
-    [HEADER_CONTENT_ENCODING] = {"Content-Encoding", true},
-    [HEADER_CONTENT_LENGTH] = {"Content-Length", true},
-    [HEADER_TRANSFER_ENCODING] = {"Transfer-Encoding", true},
-    [HEADER_EXPECT] = {"Expect", true},
-    [HEADER_WANTED_METHOD] = {"Access-Control-Request-Method", true},
+    [HEADER_HOST] = {STR_INIT("Host"), true},
+    [HEADER_API_KEY] = {STR_INIT("X-API-Key"), true},
+    [HEADER_REQUEST_ID] = {STR_INIT("X-Request-Id"), true},
+    [HEADER_ACCEPT] = {STR_INIT("Accept"), false},
+    [HEADER_ACCEPT_ENCODING] = {STR_INIT("Accept-Encoding"), false},
+    [HEADER_IF_NONE_MATCH] = {STR_INIT("If-None-Match"), false},
+    [HEADER_ORIGIN] = {STR_INIT("Origin"), true},
+    [HEADER_CONTENT_TYPE] = {STR_INIT("Content-Type"), true},
+    [HEADER_CONTENT_ENCODING] = {STR_INIT("Content-Encoding"), true},
+    [HEADER_CONTENT_LENGTH] = {STR_INIT("Content-Length"), true},
+    [HEADER_TRANSFER_ENCODING] = {STR_INIT("Transfer-Encoding"), true},
+    [HEADER_EXPECT] = {STR_INIT("Expect"), true},
+    [HEADER_WANTED_METHOD] = {STR_INIT("Access-Control-Request-Method"), true},
 };
 
 struct gathering {
@@ -61,16 +65,16 @@ static enum MHD_Result gather_line(void *user, enum MHD_ValueKind kind, const ch
 {
     (void)kind;
     struct gathering *gathering = user;
-    struct str line = {name, name_len};
     for (size_t i = 0; i < HEADER_KNOWN; i++) {
-        if (!str_is_nocase(line, known_headers[i].name)) {
+        if (known_headers[i].name.len != name_len ||
+            strncasecmp(known_headers[i].name.ptr, name, name_len) != 0) {
             continue;
         }
         struct str *known = &gathering->call->known[i], given = {value ? value : "", value_len};
         if (!known->ptr) {
             *known = given;
         } else if (known_headers[i].once) {
-            gathering->twice = known_headers[i].name;
+            gathering->twice = known_headers[i].name.ptr;
         } else {
             struct buf both = {0};
             buf_printf(&both, "%.*s, %.*s", STR_FORMAT(*known), STR_FORMAT(given));

@@ -164,6 +164,8 @@ static enum kol_status door_listen(struct http_door *door, const char *host, int
 
 /* The library's own remarks, mostly on what clients do wrong. */
 static void library_says(void *user, const char *format, va_list args)
+    __attribute__((format(printf, 2, 0)));
+static void library_says(void *user, const char *format, va_list args)
 {
     (void)user;
     if (!logger_enabled(LOG_DEBUG)) {
