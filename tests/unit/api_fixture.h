@@ -32,6 +32,8 @@ static struct loader {
     _Atomic int answer;  /* status that it answers: 200, 404, 422, 503 */
     _Atomic bool closed; /* it waits while this is set */
     _Atomic bool tagged; /* the answer is made from "thing:1" */
+    _Atomic bool heeds;  /* it gives up once nobody wants what it makes */
+    _Atomic int given_up;
 } loader;
 
 static void sleep_ms(long ms)
@@ -44,6 +46,10 @@ static enum kol_status load_thing(struct http_call *call, struct kol_error *err)
 {
     int number = atomic_fetch_add(&loader.loads, 1) + 1;
     while (atomic_load(&loader.closed)) {
+        if (atomic_load(&loader.heeds) && !api_call_wanted(call)) {
+            atomic_fetch_add(&loader.given_up, 1);
+            return kol_fail(err, KOL_INTERRUPTED, "nobody wants it");
+        }
         sleep_ms(1);
     }
     if (atomic_load(&loader.tagged)) {

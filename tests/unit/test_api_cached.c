@@ -203,6 +203,71 @@ static void test_each_call_keeps_its_own_deadline(void **state)
     served_stop(&served);
 }
 
+/* The query behind a load runs as long as one call waits for it, whoever began it. */
+static void test_a_load_is_given_up_when_the_last_call_left(void **state)
+{
+    (void)state;
+    struct served served;
+    char answer[ROOM];
+    served_start(&served, 500000);
+    atomic_store(&loader.closed, true);
+    atomic_store(&loader.heeds, true);
+    int first = client_open(&served), second = client_open(&served);
+    client_send(first, "/things/1");
+    WAIT_FOR(loader.loads == 1);
+    sleep_ms(200);
+    client_send(second, "/things/1");
+    assert_int_equal(client_read(first, answer, sizeof answer), 504);
+    assert_int_equal(loader.given_up, 0);
+    assert_int_equal(client_read(second, answer, sizeof answer), 504);
+    WAIT_FOR(loader.given_up == 1);
+    atomic_store(&loader.closed, false);
+    assert_int_equal(ask(&served, "/things/1", answer, sizeof answer), 200);
+    assert_int_equal(loader.loads, 2);
+    served_stop(&served);
+}
+
+enum { RACERS = 8, RACES = 300 };
+
+struct race {
+    struct served *served;
+    pthread_barrier_t start;
+};
+
+static void *run_races(void *user)
+{
+    struct race *race = user;
+    char answer[ROOM], path[32];
+    for (int i = 0; i < RACES; i++) {
+        snprintf(path, sizeof path, "/things/race%d", i);
+        int fd = client_open(race->served);
+        pthread_barrier_wait(&race->start);
+        client_send(fd, path);
+        assert_int_equal(client_read(fd, answer, sizeof answer), 200);
+    }
+    return NULL;
+}
+
+/* Loads that end while others are about to wait for them: nobody is forgotten. */
+static void test_a_load_that_ends_at_once_forgets_nobody(void **state)
+{
+    (void)state;
+    struct served served;
+    struct race race = {.served = &served};
+    pthread_t threads[RACERS];
+    served_start(&served, 20000000);
+    pthread_barrier_init(&race.start, NULL, RACERS);
+    for (int i = 0; i < RACERS; i++) {
+        assert_int_equal(pthread_create(&threads[i], NULL, run_races, &race), 0);
+    }
+    for (int i = 0; i < RACERS; i++) {
+        pthread_join(threads[i], NULL);
+    }
+    assert_int_equal(loader.loads, RACES);
+    pthread_barrier_destroy(&race.start);
+    served_stop(&served);
+}
+
 static void test_clients_that_leave_hold_nothing_up(void **state)
 {
     (void)state;
@@ -245,6 +310,8 @@ int main(void)
         cmocka_unit_test(test_a_dropped_tag_takes_the_answer_along),
         cmocka_unit_test(test_a_drop_during_a_load_gives_later_calls_another),
         cmocka_unit_test(test_each_call_keeps_its_own_deadline),
+        cmocka_unit_test(test_a_load_is_given_up_when_the_last_call_left),
+        cmocka_unit_test(test_a_load_that_ends_at_once_forgets_nobody),
         cmocka_unit_test(test_clients_that_leave_hold_nothing_up),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
