@@ -16,8 +16,8 @@
 #include <string.h>
 
 enum {
-    NOTED_POINTS = 3,     /* prefixes of so many characters */
-    NOTED_FROM = 4096,    /* with longer runs than this; a shorter one is looked at as a whole */
+    NOTED_POINTS = 50,    /* prefixes of so many characters */
+    NOTED_FROM = 4096,    /* whose runs are longer; a shorter one is looked at as a whole */
     BEST = 2 * NAMES_MOST /* places: a KOL may be there by its name and by its id */
 };
 
@@ -148,7 +148,7 @@ bool api_names_add(struct api_names *names, int platform, struct str kol_id, str
 
 /* A place while it is sorted: its first bytes decide nearly always, without a look at the pool. */
 struct sorting {
-    uint64_t first;
+    uint64_t first, second;
     uint32_t place;
 };
 
@@ -158,22 +158,31 @@ static int compare_sorting(const void *a_at, const void *b_at, void *user)
     if (a->first != b->first) {
         return a->first < b->first ? -1 : 1;
     }
+    if (a->second != b->second) {
+        return a->second < b->second ? -1 : 1;
+    }
     int order = str_compare(text_of(user, a->place), text_of(user, b->place));
     return order ? order : (a->place > b->place) - (a->place < b->place);
+}
+
+/* Eight bytes of a text as a number that sorts as they do. */
+static uint64_t eight_bytes(struct str text, size_t from)
+{
+    uint64_t bytes = 0;
+    for (size_t i = from; i < from + sizeof bytes; i++) {
+        bytes = bytes << 8 | (i < text.len ? (unsigned char)text.ptr[i] : 0);
+    }
+    return bytes;
 }
 
 static void put_place(const struct api_names *names, uint32_t place, struct sorting *places,
                       uint32_t *count)
 {
     const struct str text = text_of(names, place);
-    struct sorting *at = &places[*count];
     if (!text.len) {
         return;
     }
-    *at = (struct sorting){.place = place};
-    for (size_t i = 0; i < sizeof at->first; i++) {
-        at->first = at->first << 8 | (i < text.len ? (unsigned char)text.ptr[i] : 0);
-    }
+    places[*count] = (struct sorting){eight_bytes(text, 0), eight_bytes(text, 8), place};
     ++*count;
 }
 
@@ -336,35 +345,38 @@ static const struct noted *find_noted(const struct api_names *names, struct run 
                               : NULL;
 }
 
-static void note_run(struct api_names *names, struct run run, size_t *room)
+/* Notes the long runs within a run whose texts are alike in their first points - 1 characters, and
+ * those within these. One that is as long as that around it is there already. */
+static void note_runs(struct api_names *names, struct run around, size_t points, size_t *room)
 {
     const struct wanted all = {names, NAMES_ANYWHERE};
-    if (run.to - run.from <= NOTED_FROM) {
-        return;
-    }
-    if (names->noted_count == *room) {
-        *room = *room ? *room * 2 : 64;
-        names->noted = mem_realloc(names->noted, *room * sizeof *names->noted);
-    }
-    struct noted *noted = &names->noted[names->noted_count++];
-    noted->from = run.from;
-    noted->to = run.to;
-    KOL_ASSERT(smallest(&all, run, BEST, noted->best) == BEST);
-}
-
-/* A run of three characters may be the same as one of two: it is there twice then, which does no
- * harm. */
-static void note_runs(struct api_names *names)
-{
-    size_t room = 0;
-    for (size_t points = 1; points <= NOTED_POINTS; points++) {
-        for (uint32_t from = 0; from < names->sorted_count;) {
-            struct str prefix = first_points(text_of(names, names->sorted[from]), points);
-            uint32_t to = find(names, from, prefix, true);
-            note_run(names, (struct run){from, to}, &room);
-            from = to;
+    struct run run = around;
+    for (; run.from < around.to; run.from = run.to) {
+        struct str text = text_of(names, names->sorted[run.from]);
+        run.to = find(names, run.from, first_points(text, points), true);
+        if (run.to - run.from <= NOTED_FROM) {
+            continue;
+        }
+        if (points == 1 || run.to - run.from < around.to - around.from) {
+            if (names->noted_count == *room) {
+                *room = *room ? *room * 2 : 64;
+                names->noted = mem_realloc(names->noted, *room * sizeof *names->noted);
+            }
+            struct noted *noted = &names->noted[names->noted_count++];
+            noted->from = run.from;
+            noted->to = run.to;
+            KOL_ASSERT(smallest(&all, run, BEST, noted->best) == BEST);
+        }
+        if (points < NOTED_POINTS) {
+            note_runs(names, run, points + 1, room);
         }
     }
+}
+
+static void note_all_runs(struct api_names *names)
+{
+    size_t room = 0;
+    note_runs(names, (struct run){0, names->sorted_count}, 1, &room);
     if (names->noted_count) {
         qsort(names->noted, names->noted_count, sizeof *names->noted, compare_noted);
         names->noted = mem_realloc(names->noted, names->noted_count * sizeof *names->noted);
@@ -379,7 +391,7 @@ void api_names_finish(struct api_names *names)
     names->room = names->count;
     names->rows = mem_realloc(names->rows, (names->count + 1) * sizeof *names->rows);
     sort_places(names);
-    note_runs(names);
+    note_all_runs(names);
 }
 
 /* The most popular of a run. */
@@ -480,10 +492,15 @@ size_t api_names_suggest(const struct api_names *names, struct str prefix, size_
     return found.count;
 }
 
-/* The row at whose texts the pool's byte `at` lies; not before `rank`. */
+/* The row at whose texts the pool's byte `at` lies; not before `rank`, and mostly near. */
 static uint32_t rank_at(const struct api_names *names, size_t at, uint32_t rank)
 {
-    uint32_t low = rank, high = names->count;
+    uint32_t low = rank, high = rank + 1, step = 1;
+    while (high < names->count && names->rows[high].at <= at) {
+        low = high;
+        step *= 2;
+        high = names->count - low > step ? low + step : names->count;
+    }
     while (high - low > 1) {
         uint32_t middle = low + (high - low) / 2;
         if (names->rows[middle].at <= at) {
@@ -495,6 +512,13 @@ static uint32_t rank_at(const struct api_names *names, size_t at, uint32_t rank)
     return low;
 }
 
+/* Whether a text that stands there makes its row one of those that are still looked for: any, or
+ * only one that begins a word. What stands at the beginning was found before. */
+static bool may_count(const struct api_names *names, const char *at, bool words_only)
+{
+    return at > names->pool.ptr && at[-1] != '\0' && !(words_only && is_letter(at[-1]));
+}
+
 /* Adds those that hold the text at a word or elsewhere, in two lists by popularity, until there are
  * enough words. */
 static void run_through(const struct wanted *wanted, struct str text, struct found *words,
@@ -502,10 +526,11 @@ static void run_through(const struct wanted *wanted, struct str text, struct fou
 {
     const struct api_names *names = wanted->names;
     const char *end = names->pool.ptr + names->pool.len, *at = names->pool.ptr;
-    for (uint32_t rank = 0; rank < names->count && words->count < words->max; rank++) {
-        at = memmem(at, (size_t)(end - at), text.ptr, text.len);
-        if (!at) {
-            return;
+    uint32_t rank = 0;
+    while (words->count < words->max && (at = memmem(at, (size_t)(end - at), text.ptr, text.len))) {
+        if (!may_count(names, at, parts->count == parts->max)) {
+            at++;
+            continue;
         }
         rank = rank_at(names, (size_t)(at - names->pool.ptr), rank);
         at = rank + 1 < names->count ? names->pool.ptr + names->rows[rank + 1].at : end;
