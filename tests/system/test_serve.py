@@ -405,3 +405,31 @@ def test_run_ends_in_the_middle_of_a_round(kol):
     status, seconds = server.stop()
     assert status == 0 and seconds < 10
     kol("ingest")
+
+
+# ---- kol doctor ----
+
+
+def found_by_doctor(kol, *options, status=0):
+    rows = kol("doctor", "--format", "json", *options, status=status).json()
+    return {row["check"]: row for row in rows}
+
+
+def test_doctor_finds_what_is_wrong(serve, tmp_path, kol_bin):
+    empty = found_by_doctor(Kol(kol_bin, tmp_path / "none"), "--serve-port", 0)
+    assert {row["state"] for row in empty.values()} == {"ok", "note"}
+    folder = tmp_path / "data"
+    serving = Kol(kol_bin, folder)
+    server = serve()
+    assert "--relocate" in found_by_doctor(serving, status=1)["lake"]["says"]
+    port = server.address.split(":")[1]
+    serving("maintain", "--relocate")
+    well = found_by_doctor(serving, "--serve-port", port)
+    assert well["online copy"]["state"] == "ok" and "400 KOLs" in well["online copy"]["says"]
+    assert well["lake"]["state"] == well["event log"]["state"] == well["models"]["state"] == "ok"
+    assert well["address"]["state"] == "note" and port in well["address"]["says"]
+    (folder / "keys.json").write_text("broken")
+    (folder / "online" / "CURRENT").write_text("no such copy")
+    ill = found_by_doctor(serving, "--serve-tls-key", "key.pem", status=1)
+    for check in ("keys", "certificate", "online copy"):
+        assert ill[check]["state"] == "wrong", ill[check]
