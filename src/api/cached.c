@@ -167,7 +167,8 @@ static enum kol_status run(struct http_call *call, struct kol_error *err)
         log_error("%s (request %.*s): %s", route->name, STR_FORMAT(http_call_id(call)),
                   err->message);
         http_put_header(call, "Retry-After", "1");
-        (void)http_problem(call, "unavailable", "The reason is in the log under the request's id.");
+        (void)http_problem(call, "unavailable", "The reason is in the log under request %.*s.",
+                           STR_FORMAT(http_call_id(call)));
     }
     api_call_end(call); /* sessions and copies are free for others before anybody is woken */
     return status;

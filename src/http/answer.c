@@ -134,18 +134,25 @@ struct http_answer *http_answer_new(const struct http_answer_options *options, s
     return answer;
 }
 
+/* The same answer without a body. */
+static struct http_answer *copy_head(const struct http_answer *answer)
+{
+    struct http_answer *copy = mem_alloc(sizeof *copy);
+    *copy = *answer;
+    copy->holds = 1;
+    memset(copy->forms, 0, sizeof copy->forms);
+    if (answer->headers) {
+        size_t size = headers_size(answer->headers);
+        copy->headers = memcpy(mem_alloc(size), answer->headers, size);
+    }
+    return copy;
+}
+
 struct http_answer *http_answer_recoded(const struct http_answer *answer, enum http_coding coding,
                                         struct buf *bytes)
 {
-    struct http_answer *coded = mem_alloc(sizeof *coded);
-    *coded = *answer;
-    coded->holds = 1;
+    struct http_answer *coded = copy_head(answer);
     coded->varies = true;
-    memset(coded->forms, 0, sizeof coded->forms);
-    if (answer->headers) {
-        size_t size = headers_size(answer->headers);
-        coded->headers = memcpy(mem_alloc(size), answer->headers, size);
-    }
     take_form(coded, coding, bytes);
     const char *etag = answer->forms[CODING_IDENTITY].etag;
     if (etag[0]) {
@@ -153,6 +160,24 @@ struct http_answer *http_answer_recoded(const struct http_answer *answer, enum h
         make_etag(&coded->forms[coding], hash, coding);
     }
     return coded;
+}
+
+struct http_answer *http_answer_named(struct http_answer *answer, struct str id)
+{
+    const struct http_form *form = &answer->forms[CODING_IDENTITY];
+    const size_t at = answer->instance_at;
+    if (!at) {
+        return answer;
+    }
+    struct http_answer *named = copy_head(answer);
+    struct buf body = {0};
+    buf_append(&body, form->bytes, at);
+    buf_put(&body, id);
+    buf_append(&body, form->bytes + at, form->len - at);
+    take_form(named, CODING_IDENTITY, &body);
+    named->instance_at = 0;
+    http_answer_release(answer);
+    return named;
 }
 
 void http_answer_hold(struct http_answer *answer)
@@ -227,6 +252,7 @@ enum kol_status http_problem(struct http_call *call, const char *code, const cha
     return kind->status == 404 ? KOL_NOT_FOUND : kind->status == 504 ? KOL_TIMEOUT : KOL_INVALID;
 }
 
+/* An empty `id` is filled in by http_answer_named(): a problem may go to many requests. */
 static struct http_answer *problem_answer(const struct http_app *app, const char *code,
                                           struct str detail, struct str id, const char *headers,
                                           int missing)
@@ -242,6 +268,10 @@ static struct http_answer *problem_answer(const struct http_app *app, const char
         .policy.fresh = kind->status == 404 ? missing : 0,
     };
     struct http_answer *answer = http_answer_new(&options, buf_str(&body));
+    if (!id.len) {
+        answer->instance_at = body.len - 2; /* "instance" is the last member */
+        KOL_ASSERT(body.ptr[body.len - 3] == '"' && body.ptr[body.len - 2] == '"');
+    }
     buf_free(&body);
     return answer;
 }
@@ -262,7 +292,7 @@ static void explain(struct http_call *call, enum kol_status status, const struct
     } else if (strcmp(code, "internal") == 0) {
         log_error("%s (request %s): %s: %s", call->match.route->name, call->id,
                   kol_status_text(status), message);
-        http_problem(call, code, "It is in the log under the id of this request.");
+        http_problem(call, code, "It is in the log under request %s.", call->id);
     } else {
         http_problem(call, code, "%s", message);
     }
@@ -276,8 +306,8 @@ struct http_answer *http_take_answer(struct http_call *call, enum kol_status sta
         explain(call, status, err);
     }
     if (call->problem) {
-        return problem_answer(call->server->app, call->problem, call->problem_detail,
-                              http_call_id(call), call->headers.ptr, route->policy.missing);
+        return problem_answer(call->server->app, call->problem, call->problem_detail, STR(""),
+                              call->headers.ptr, route->policy.missing);
     }
     /* What nobody keeps is only compressed for whoever takes it. */
     bool compress = route->policy.fresh > 0 || http_header(call, "Accept-Encoding").len;

@@ -98,6 +98,8 @@ struct http_answer {
     char type[96];
     bool varies; /* by Accept-Encoding */
     bool html;
+    size_t instance_at; /* a problem that many requests may get: where in its plain body the id of
+                           each goes in; 0: it is complete */
     struct http_policy policy;
     char cache_public[96], cache_private[96]; /* Cache-Control */
     char *headers;                            /* name NUL value NUL ... NUL */
@@ -108,7 +110,10 @@ struct http_answer {
 struct http_answer *http_answer_recoded(const struct http_answer *answer, enum http_coding coding,
                                         struct buf *bytes);
 
-/* An answer out of a problem. `headers` as in http_answer_options. */
+/* The answer as one request gets it: a problem carries its id. Takes the hold and gives another. */
+struct http_answer *http_answer_named(struct http_answer *answer, struct str id);
+
+/* An answer out of a problem, complete. `headers` as in http_answer_options. */
 struct http_answer *http_problem_answer(const struct http_app *app, const char *code,
                                         struct str detail, struct str id, const char *headers);
 

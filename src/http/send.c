@@ -215,6 +215,7 @@ static void let_go(void *answer)
 
 enum MHD_Result http_send(struct http_call *call, struct http_answer *answer)
 {
+    answer = http_answer_named(answer, http_call_id(call));
     enum http_coding coding = choose_form(call, answer);
     if (coding == CODING_COUNT) {
         answer = recode(call, answer);
@@ -275,6 +276,7 @@ static bool send_bytes(struct http_call *call, struct str bytes)
 
 bool http_send_last_word(struct http_call *call, struct http_answer *answer)
 {
+    answer = http_answer_named(answer, http_call_id(call));
     const struct http_form *form = &answer->forms[CODING_IDENTITY];
     struct buf out = {0};
     buf_printf(&out,
