@@ -2,6 +2,7 @@
 
 import concurrent.futures
 import json
+import shutil
 import signal
 import socket
 import threading
@@ -275,17 +276,16 @@ def test_the_operator_may_have_a_port_of_his_own(serve):
 # ---- starting, changing, ending ----
 
 
-def test_without_a_copy_it_is_alive_but_not_ready(kol):
+def test_without_a_copy_it_is_alive_but_not_ready(kol, data, demo_data):
     kol("log", "create", "kol.profiles.raw")
     server = Served(kol)
     assert server.get("/healthz")["status"] == "ok"
     assert "copy" in server.get("/readyz", status=503)["detail"]
     assert server.get("/api/v1/kols/x", status=503)["code"] == "not_ready"
     assert server.metric("kol_ready") == 0
-    kol("demo", "--kols", 20, "--days", 8)
-    kol("ingest")
-    kol("etl")
+    shutil.copytree(demo_data / "online", data / "online")
     server.wait_ready()
+    assert server.get("/api/v1/kols/ly.sport")["snapshot"] == 1
 
 
 def test_a_new_copy_is_taken_without_a_dropped_request(serve, tmp_path, kol_bin):
@@ -301,8 +301,7 @@ def test_a_new_copy_is_taken_without_a_dropped_request(serve, tmp_path, kol_bin)
     with concurrent.futures.ThreadPoolExecutor(2) as pool:
         asking = [pool.submit(ask_all_the_time) for _ in range(2)]
         try:
-            for _ in range(2):
-                swap_copy(kol, server)
+            swap_copy(kol, server)
         finally:
             stop.set()
         for one in asking:
@@ -378,12 +377,9 @@ def test_the_access_log_has_no_key(serve, tmp_path, kol_bin):
 
 
 def test_run_takes_events_from_the_log_to_the_api(kol, data):
-    """From an empty folder: what another process appends is served, and what comes later too."""
+    """From an empty folder on, what another process appends is served."""
     server = Served(kol, "--run-interval", "1s", command="run")
     assert server.ask("/healthz").status == 200
-    kol("demo", "--kols", 20, "--days", 8)
-    server.wait_ready()
-    wait_until(lambda: server.metric("kol_copy_kols") >= 20, "the demo KOLs", timeout=60)
     event = {
         "event_type": "profile",
         "event_time": "2025-06-29T23:59:00Z",
@@ -392,7 +388,7 @@ def test_run_takes_events_from_the_log_to_the_api(kol, data):
         "followers_count": 7,
     }
     kol("log", "produce", "kol.profiles.raw", stdin=json.dumps(event) + "\n")
-    wait_until(lambda: server.ask("/api/v1/kols/late.comer").status == 200, "the new KOL", timeout=60)
+    wait_until(lambda: server.ask("/api/v1/kols/late.comer").status == 200, "the new KOL", timeout=120)
     assert server.get("/api/v1/kols/late.comer")["followers_count"] == 7
     status, seconds = server.stop()
     assert status == 0 and seconds < 10
