@@ -85,10 +85,13 @@ def test_an_absolute_target_is_a_path(plain):
 
 def test_unclear_ends_close_the_connection(plain):
     """Two lengths, or a length and chunks: no second request is read behind such a one."""
-    for lengths in (b"Content-Length: 1\r\nContent-Length: 1\r\n",
-                    b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n"):
+    for head, body in (
+        (b"Content-Length: 1\r\nContent-Length: 1\r\n", b"a"),
+        (b"Content-Length: 1\r\nTransfer-Encoding: chunked\r\n", b"0\r\n\r\n"),
+    ):
         with plain.connect() as sock:
-            sock.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\n" + lengths + b"\r\n" + GET % b"/ping")
+            sock.sendall(b"POST /nothing HTTP/1.1\r\nHost: x\r\n" + head + b"\r\n" + body)
+            sock.sendall(GET % b"/ping")
             got = read_all(sock)
         assert got.startswith(b"HTTP/1.1 400") and b"pong" not in got
 
