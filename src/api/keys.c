@@ -74,16 +74,15 @@ static void put_hex(struct buf *out, const unsigned char *bytes, size_t count)
 
 static bool read_hex(const char *text, unsigned char out[KEYS_HASH_BYTES])
 {
-    if (!text || strlen(text) != 2 * KEYS_HASH_BYTES) {
+    static const char digits[] = "0123456789abcdef";
+    if (!text || strlen(text) != (size_t)2 * KEYS_HASH_BYTES ||
+        strspn(text, digits) != (size_t)2 * KEYS_HASH_BYTES) {
         return false;
     }
     for (size_t i = 0; i < KEYS_HASH_BYTES; i++) {
-        unsigned byte;
-        if (strspn(text + 2 * i, "0123456789abcdef") < 2 ||
-            sscanf(text + 2 * i, "%2x", &byte) != 1) {
-            return false;
-        }
-        out[i] = (unsigned char)byte;
+        ptrdiff_t high = strchr(digits, text[2 * i]) - digits;
+        ptrdiff_t low = strchr(digits, text[2 * i + 1]) - digits;
+        out[i] = (unsigned char)(high << 4 | low);
     }
     return true;
 }
@@ -105,7 +104,8 @@ static bool read_scopes(const json_t *list, http_scopes *out)
     for (size_t i = 0; i < json_array_size(list); i++) {
         const char *name = json_string_value(json_array_get(list, i));
         size_t bit = 0;
-        while (bit < ARRAY_LEN(api_scope_names) && strcmp(name ? name : "", api_scope_names[bit])) {
+        while (bit < ARRAY_LEN(api_scope_names) &&
+               strcmp(name ? name : "", api_scope_names[bit]) != 0) {
             bit++;
         }
         if (bit == ARRAY_LEN(api_scope_names)) {
