@@ -203,6 +203,23 @@ def test_trending_gives_the_checked_values(served, inputs, score, label):
         assert post(served, "/predict/trending", body | {name: None}, 422)["code"] == "invalid_body"
 
 
+def test_trending_is_what_the_command_says(served, lake):
+    """Baselines below 1 too, which what was measured never has."""
+    rng = random.Random(4)
+    rows = [
+        {
+            "velocity": rng.choice((0, 10 ** rng.uniform(-2, 4))),
+            "baseline": 10 ** rng.uniform(-3, 3),
+            "market": 10 ** rng.uniform(-3, 3),
+            "momentum": rng.uniform(-1, 5),
+        }
+        for _ in range(60)
+    ]
+    for row, wanted in zip(rows, by_command(lake, "trending", rows)):
+        got = post(served, "/predict/trending", row)
+        assert without(got, "timestamp", "model_version") == without(wanted, "timestamp")
+
+
 # ---- models ----
 
 
