@@ -80,21 +80,22 @@ static struct str live_text(json_t *object, const char *name, struct arena *aren
     return arena_copy(arena, (struct str){json_string_value(value), json_string_length(value)});
 }
 
+/* False, with `out` as it was, where it is no finite number. */
 static bool live_real(json_t *object, const char *name, double *out)
 {
     const json_t *value = json_object_get(object, name);
-    if (!json_is_number(value)) {
+    if (!json_is_number(value) || !isfinite(json_number_value(value))) {
         return false;
     }
     *out = json_number_value(value);
-    return isfinite(*out);
+    return true;
 }
 
-static void live_trust(json_t *object, struct arena *arena, struct api_score *out)
+static bool live_trust(json_t *object, struct arena *arena, struct api_score *out)
 {
     double trust, confidence;
     if (!live_real(object, "trust_score", &trust)) {
-        return;
+        return false;
     }
     out->trust = trust;
     out->confidence = live_real(object, "confidence", &confidence) ? confidence : 0;
@@ -108,32 +109,44 @@ static void live_trust(json_t *object, struct arena *arena, struct api_score *ou
         const char *name = json_string_value(json_array_get(names, i));
         out->out_of_domain[out->out_count++] = arena_copy(arena, str_of(name));
     }
+    return true;
 }
 
-static void take_live(const char *text, size_t len, int64_t event_time_us, struct arena *arena,
+static bool live_trending(json_t *object, int64_t event_time_us, struct api_score *out)
+{
+    if (!live_real(object, "trending_score", &out->trending)) {
+        return false;
+    }
+    out->trending_label = str_of(trending_label(out->trending));
+    out->trending_as_of_us = event_time_us;
+    return true;
+}
+
+static bool live_success(json_t *object, struct arena *arena, struct api_score *out)
+{
+    if (!live_real(object, "success_score", &out->success)) {
+        return false;
+    }
+    out->success_label = str_of(success_label(out->success));
+    out->success_method = live_text(object, "success_method", arena, "none");
+    out->success_model_version = live_text(object, "success_model_version", arena, "none");
+    return true;
+}
+
+/* What is no object, or tells no score, changes nothing. */
+static void take_live(struct str text, int64_t event_time_us, struct arena *arena,
                       struct api_score *out)
 {
-    double value;
-    json_t *object = json_loadb(text, len, 0, NULL);
-    if (!json_is_object(object)) {
-        json_decref(object);
-        return;
+    uint32_t parts;
+    json_t *object = json_loadb(text.len ? text.ptr : "", text.len, 0, NULL);
+    bool trust = json_is_object(object) && live_trust(object, arena, out);
+    bool trending = json_is_object(object) && live_trending(object, event_time_us, out);
+    bool success = json_is_object(object) && live_success(object, arena, out);
+    if (trust || trending || success) {
+        out->scored_us = event_time_us;
+        out->composite = composite_score(out->trending, out->success, out->trust, &parts);
+        out->live = true;
     }
-    live_trust(object, arena, out);
-    if (live_real(object, "trending_score", &value)) {
-        out->trending = value;
-        out->trending_label = str_of(trending_label(value));
-        out->trending_as_of_us = event_time_us;
-    }
-    if (live_real(object, "success_score", &value)) {
-        out->success = value;
-        out->success_label = str_of(success_label(value));
-        out->success_method = live_text(object, "success_method", arena, "none");
-        out->success_model_version = live_text(object, "success_model_version", arena, "none");
-    }
-    out->scored_us = event_time_us;
-    out->composite = composite_score(out->trending, out->success, out->trust, NULL);
-    out->live = true;
     json_decref(object);
 }
 
@@ -153,7 +166,7 @@ static void newer(const struct api_copy *copy, const struct online_record *recor
     enum kol_status status =
         live_get(live, LIVE_SCORE, (struct str){key, (size_t)len}, &bytes, &value, &err);
     if (status == KOL_OK && value.event_time_us > time_of(record, copy->kol.event_time)) {
-        take_live(bytes.ptr, bytes.len, value.event_time_us, arena, out);
+        take_live(buf_str(&bytes), value.event_time_us, arena, out);
     } else if (status != KOL_OK && status != KOL_NOT_FOUND) {
         log_warn("the live scores cannot be read, those of the copy answer: %s", err.message);
     }
