@@ -34,38 +34,16 @@ enum kol_status api_row_style_of(struct http_call *call, struct api_row_style *o
     }
     /* The one value that include can have is scores. */
     out->scores = http_given(call, api_field(call, "include")) || has_field(out, "scores");
-    out->also_on = !out->field_count || has_field(out, "also_on");
     return KOL_OK;
-}
-
-/* The other platforms that have the name, which are few: most names are on one. */
-static enum kol_status find_others(const struct api_copy *copy, const struct online_key *key,
-                                   struct api_who *out, struct kol_error *err)
-{
-    struct online_record records[API_PLATFORM_COUNT];
-    size_t count = 0;
-    out->also_count = 0;
-    enum kol_status status =
-        online_find(copy->online, ONLINE_KOL, key->id, records, API_PLATFORM_COUNT, &count, err);
-    for (size_t i = 0; status == KOL_OK && i < count; i++) {
-        struct str platform;
-        if (online_text(&records[i], copy->kol.platform, &platform) &&
-            !str_equal(platform, key->platform)) {
-            out->also_on[out->also_count++] = platform;
-        }
-    }
-    return status;
 }
 
 enum kol_status api_put_rows(struct json *json, const struct api_copy *copy,
                              const struct api_row_style *style, const struct online_key *keys,
                              size_t count, struct arena *arena, struct kol_error *err)
 {
-    struct api_who who = {.also_count = 0};
     const struct api_profile_options options = {
         .fields = style->field_count ? style->fields : NULL,
         .field_count = style->field_count,
-        .who = style->also_on ? &who : NULL,
         .scores = style->scores,
     };
     struct online_record *records = arena_alloc(arena, (count + 1) * sizeof *records);
@@ -75,10 +53,7 @@ enum kol_status api_put_rows(struct json *json, const struct api_copy *copy,
             return kol_fail(err, KOL_CORRUPT, "the copy lists %.*s:%.*s and has no record of it",
                             STR_FORMAT(keys[i].platform), STR_FORMAT(keys[i].id));
         }
-        status = style->also_on ? find_others(copy, &keys[i], &who, err) : KOL_OK;
-        if (status == KOL_OK) {
-            api_put_profile(json, copy, &records[i], &options);
-        }
+        api_put_profile(json, copy, &records[i], &options);
         if (style->lines) {
             buf_putc(json->out, '\n');
             json->comma = false;
@@ -150,7 +125,7 @@ enum kol_status api_list_kols(struct http_call *call, struct kol_error *err)
 
 enum kol_status api_top_kols(struct http_call *call, struct kol_error *err)
 {
-    const struct api_row_style all = {.also_on = true};
+    static const struct api_row_style all = {.field_count = 0};
     const struct str platform = http_text(call, api_field(call, "platform"));
     const struct str by = http_text(call, api_field(call, "by"));
     const size_t limit = (size_t)http_int(call, api_field(call, "limit"));
@@ -183,5 +158,5 @@ enum kol_status api_top_kols(struct http_call *call, struct kol_error *err)
     }
     api_put_source(&json, copy);
     js_close(&json, '}');
-    return api_answer_rows(call, &body, "KOLProfile", NULL);
+    return api_answer_rows(call, &body, "KOLRow", &all);
 }

@@ -122,8 +122,7 @@ struct api_row_style {
     struct str fields[64];
     size_t field_count; /* 0: all */
     bool scores;
-    bool also_on; /* whether the other platforms must be looked up */
-    bool lines;   /* each row on a line of its own, without commas between */
+    bool lines; /* each row on a line of its own, without commas between */
 };
 /* 422 where `fields` names what a row has not. */
 enum kol_status api_row_style_of(struct http_call *call, struct api_row_style *out);

@@ -89,9 +89,6 @@ class World:
         known, unknown = self.ranked(query.get("sort_by", "followers"), rows)
         return (known[::-1] if query.get("order") == "asc" else known) + unknown
 
-    def also_on(self, key):
-        return {platform for platform, kol_id in self.kols if kol_id == key[1]} - {key[0]}
-
     # ---- content ----
 
     def content_of(self, key):
