@@ -3,8 +3,9 @@
 #
 #   tools/run.sh [DATA]      KOL_SERVE_PORT: another port than 8000
 #
-# Ends in the running API, until Ctrl-C, or for RUN_SECONDS seconds (tests). Nothing that is there already is made again. A world of demo events is made only in a data folder
-# that is empty; where that was interrupted, the next run goes on with it.
+# Ends in the running API, until Ctrl-C, or for RUN_SECONDS seconds (tests). Nothing that is there
+# already is made again. A world of demo events is made only in a data folder that is empty; where that
+# was interrupted, the next run goes on with it.
 set -eu
 # shellcheck source=tools/common.sh
 . "$(dirname "$0")/common.sh"
