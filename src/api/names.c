@@ -7,13 +7,16 @@
  *     sorted  rank of a KOL x 2 + (1: its name, 0: its id), by text, equal texts by popularity
  *
  * What begins with a prefix is one run of `sorted`; the smallest numbers of the run are the most
- * popular of them. Runs of short prefixes are long: their best are noted when it is made. What
- * holds a text anywhere is found by running through the pool, which gives them by popularity.
+ * popular of them. The best of long runs are noted when it is made. What holds a text anywhere is
+ * found by running through the pool, which gives them by popularity.
  */
 #include "api/names.h"
 
 #include <stdlib.h>
 #include <string.h>
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
 
 enum {
     NOTED_POINTS = 50,    /* prefixes of so many characters */
@@ -492,6 +495,28 @@ size_t api_names_suggest(const struct api_names *names, struct str prefix, size_
     return found.count;
 }
 
+/* memmem() for a short text in a long one, asked over and over: first and last byte are compared at
+ * 16 places at once, without preparation. */
+static const char *find_text(const char *at, const char *end, struct str text)
+{
+#ifdef __SSE2__
+    const __m128i first = _mm_set1_epi8(text.ptr[0]), last = _mm_set1_epi8(text.ptr[text.len - 1]);
+    for (; end - at >= (ptrdiff_t)(text.len + 15); at += 16) {
+        const __m128i here = _mm_loadu_si128((const __m128i *)at);
+        const __m128i there = _mm_loadu_si128((const __m128i *)(at + text.len - 1));
+        unsigned places = (unsigned)_mm_movemask_epi8(
+            _mm_and_si128(_mm_cmpeq_epi8(here, first), _mm_cmpeq_epi8(there, last)));
+        for (; places; places &= places - 1) {
+            const char *place = at + __builtin_ctz(places);
+            if (memcmp(place, text.ptr, text.len) == 0) {
+                return place;
+            }
+        }
+    }
+#endif
+    return memmem(at, (size_t)(end - at), text.ptr, text.len);
+}
+
 /* The row at whose texts the pool's byte `at` lies; not before `rank`, and mostly near. */
 static uint32_t rank_at(const struct api_names *names, size_t at, uint32_t rank)
 {
@@ -527,7 +552,7 @@ static void run_through(const struct wanted *wanted, struct str text, struct fou
     const struct api_names *names = wanted->names;
     const char *end = names->pool.ptr + names->pool.len, *at = names->pool.ptr;
     uint32_t rank = 0;
-    while (words->count < words->max && (at = memmem(at, (size_t)(end - at), text.ptr, text.len))) {
+    while (words->count < words->max && (at = find_text(at, end, text))) {
         if (!may_count(names, at, parts->count == parts->max)) {
             at++;
             continue;
