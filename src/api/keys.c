@@ -89,13 +89,15 @@ static bool read_hex(const char *text, unsigned char out[KEYS_HASH_BYTES])
 
 /* ---- the file ---- */
 
-/* A time of the file: 0 for null; false where it is none. */
+/* A time of the file: 0 for null; false where it is none. Zero itself would be no end at all. */
 static bool read_time(const json_t *object, const char *name, int64_t *out)
 {
     const json_t *value = json_object_get(object, name);
     *out = 0;
-    return !value || json_is_null(value) ||
-           (json_is_string(value) && clock_parse(str_of(json_string_value(value)), out));
+    if (!value || json_is_null(value)) {
+        return true;
+    }
+    return json_is_string(value) && clock_parse(str_of(json_string_value(value)), out) && *out != 0;
 }
 
 static bool read_scopes(const json_t *list, http_scopes *out)
@@ -126,8 +128,9 @@ static bool read_key(const json_t *object, struct stored_key *out)
     snprintf(key->note, sizeof key->note, "%s", note ? note : "");
     key->rate_per_minute = json_integer_value(json_object_get(object, "rate_per_minute"));
     key->burst = json_integer_value(json_object_get(object, "burst"));
-    return id && *id && strlen(id) < sizeof key->id && key->rate_per_minute >= 0 &&
-           key->burst >= 0 && read_scopes(json_object_get(object, "scopes"), &key->scopes) &&
+    return id && *id && strlen(id) < sizeof key->id && (!note || strlen(note) < sizeof key->note) &&
+           key->rate_per_minute >= 0 && key->burst >= 0 &&
+           read_scopes(json_object_get(object, "scopes"), &key->scopes) &&
            read_time(object, "created", &key->created_us) &&
            read_time(object, "expires", &key->expires_us) &&
            read_time(object, "revoked", &key->revoked_us) &&
@@ -140,8 +143,8 @@ void keys_free(struct key_table *table)
     *table = (struct key_table){0};
 }
 
-static enum kol_status parse_file(const char *path, struct str text, struct key_table *out,
-                                  struct kol_error *err)
+enum kol_status keys_parse(const char *path, struct str text, struct key_table *out,
+                           struct kol_error *err)
 {
     enum kol_status status = KOL_OK;
     json_t *root = json_loadb(text.ptr, text.len, JSON_REJECT_DUPLICATES, NULL);
@@ -174,7 +177,7 @@ enum kol_status keys_read(const char *path, struct key_table *out, struct kol_er
     *out = (struct key_table){0};
     enum kol_status status = file_read(path, MOST_FILE_BYTES, &text, err);
     if (status == KOL_OK) {
-        status = parse_file(path, buf_str(&text), out, err);
+        status = keys_parse(path, buf_str(&text), out, err);
     } else if (status == KOL_NOT_FOUND) {
         status = KOL_OK;
     }
@@ -220,10 +223,9 @@ static void put_key(struct json *json, const struct stored_key *stored)
     buf_free(&hex);
 }
 
-enum kol_status keys_write(const char *path, const struct key_table *table, struct kol_error *err)
+void keys_put(const struct key_table *table, struct buf *out)
 {
-    struct buf text = {0};
-    struct json json = {.out = &text};
+    struct json json = {.out = out};
     js_open(&json, '{');
     js_member_int(&json, "version", 1);
     js_name(&json, "keys");
@@ -233,7 +235,13 @@ enum kol_status keys_write(const char *path, const struct key_table *table, stru
     }
     js_close(&json, ']');
     js_close(&json, '}');
-    buf_putc(&text, '\n');
+    buf_putc(out, '\n');
+}
+
+enum kol_status keys_write(const char *path, const struct key_table *table, struct kol_error *err)
+{
+    struct buf text = {0};
+    keys_put(table, &text);
     enum kol_status status = file_replace_private(path, buf_str(&text), err);
     buf_free(&text);
     return status;

@@ -22,6 +22,10 @@ struct key_table {
 };
 
 void keys_hash(struct str key, unsigned char out[KEYS_HASH_BYTES]);
+/* The text of a file, whose path is for messages. */
+enum kol_status keys_parse(const char *path, struct str text, struct key_table *out,
+                           struct kol_error *err) KOL_CHECKED;
+void keys_put(const struct key_table *table, struct buf *out);
 /* A file that is not there holds none. KOL_CORRUPT names the first key that is broken. */
 enum kol_status keys_read(const char *path, struct key_table *out,
                           struct kol_error *err) KOL_CHECKED;
