@@ -160,7 +160,8 @@ static enum l1_found look_closer(struct l1 *l1, struct l1_entry **out)
 {
     struct l1_entry *entry = *out;
     const int64_t now_us = l1_now_us(l1);
-    const bool loading = atomic_load_explicit(&entry->loading, memory_order_relaxed);
+    const bool loading =
+        atomic_load_explicit(&entry->loading, memory_order_relaxed) || l1_rests(entry, now_us);
     if (now_us >= entry->stale_until_us) {
         *out = NULL;
         if (now_us >= entry->gone_us) {

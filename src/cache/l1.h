@@ -75,7 +75,8 @@ void l1_free(struct l1 **l1);
 
 enum l1_found {
     L1_HIT,     /* fresh: `entry` is held for the caller */
-    L1_STALE,   /* stale, somebody is loading it: `entry` is held for the caller */
+    L1_STALE,   /* stale, somebody is loading it, or a load failed within the last second: `entry`
+                   is held for the caller */
     L1_REFRESH, /* stale, or early: `entry` is held, and the caller should have it loaded: it calls
                    l1_join() with no waiter, at its leisure */
     L1_MISS,    /* nothing that may be served */
@@ -112,8 +113,8 @@ enum l1_joined {
 };
 
 /* L1_FOUND is for a fresh entry only. `waiter` may be NULL: for a refresh, whose caller waits for
- * nothing. Then L1_WAIT means that there is nothing to do: a load runs, or one just ended; L1_FOUND
- * does not occur, and l1_waiting() counts those who joined it. */
+ * nothing. Then L1_WAIT means that there is nothing to do: a load runs, or one just ended or
+ * failed; L1_FOUND does not occur, and l1_waiting() counts those who joined it. */
 enum l1_joined l1_join(struct l1 *l1, struct str key, struct l1_waiter *waiter,
                        struct l1_load **load, struct l1_entry **entry);
 

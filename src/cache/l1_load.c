@@ -11,6 +11,7 @@
 #include "base/mem.h"
 #include "cache/l1_parts.h"
 
+#define REST_US INT64_C(1000000) /* from a failed load to the next refresh */
 /* Longer loads begin no earlier refresh than this times l1_options.early allows. */
 #define EARLY_MAX_US (INT64_C(3600) * 1000000)
 
@@ -124,10 +125,14 @@ static struct l1_load *new_load(struct l1 *l1, struct str key, uint64_t hash, in
 }
 
 /* Whether nothing need be loaded: there is a fresh entry, and for a refresh one that is not near
- * its end either. */
-static bool is_there(const struct l1_entry *entry, bool waits, int64_t now_us)
+ * its end either, or whose load failed just now. */
+static bool is_there(struct l1_entry *entry, bool waits, int64_t now_us)
 {
-    return entry && now_us < (waits ? entry->fresh_until_us : entry->quick_until_us);
+    if (!entry) {
+        return false;
+    }
+    return waits ? now_us < entry->fresh_until_us
+                 : now_us < entry->quick_until_us || l1_rests(entry, now_us);
 }
 
 enum l1_joined l1_join(struct l1 *l1, struct str key, struct l1_waiter *waiter,
@@ -355,6 +360,9 @@ void l1_fail(struct l1_load *load, const struct kol_error *err)
     }
     struct l1_entry *entry = l1_table_find(l1, load_key(load), load->hash);
     entry = entry && now_us < entry->gone_us ? entry : NULL;
+    if (entry) {
+        atomic_store_explicit(&entry->rest_until_us, now_us + REST_US, memory_order_relaxed);
+    }
     struct l1_waiter *waiters = take_waiters(load, UINT64_MAX, entry);
     l1->loading--;
     pthread_mutex_unlock(&l1->lock);

@@ -73,7 +73,8 @@ struct l1_entry {
     uint64_t hash;
     size_t bytes; /* all in all */
     int64_t filled_us, fresh_until_us, stale_until_us, gone_us;
-    int64_t early_us; /* time of the load times l1_options.early */
+    int64_t early_us;              /* time of the load times l1_options.early */
+    _Atomic int64_t rest_until_us; /* a load failed: no refresh is asked for until here */
     void (*destroy)(void *data);
 
     _Atomic int64_t holds;
@@ -92,6 +93,12 @@ struct l1_entry {
 static inline struct str l1_key(const struct l1_entry *entry)
 {
     return (struct str){entry->key, entry->key_len};
+}
+
+/* Whether a load failed just now: what cannot be loaded is not asked for at every hit. */
+static inline bool l1_rests(struct l1_entry *entry, int64_t now_us)
+{
+    return now_us < atomic_load_explicit(&entry->rest_until_us, memory_order_relaxed);
 }
 
 /* ---- the table ---- */
