@@ -24,6 +24,7 @@
 
 #include "api/parts.h"
 #include "base/clock.h"
+#include "base/failpoint.h"
 #include "base/logger.h"
 
 #define US INT64_C(1000000)
@@ -162,7 +163,9 @@ static struct l1_life life_of(struct http_call *call, int status)
 static enum kol_status run(struct http_call *call, struct kol_error *err)
 {
     const struct http_route *route = http_call_route(call);
-    enum kol_status status = route->handle(call, err);
+    enum kol_status status = FAILPOINT_FAILS("api.load")
+                                 ? kol_fail(err, KOL_IO, "a test makes this load fail")
+                                 : route->handle(call, err);
     if (status == KOL_IO || status == KOL_CORRUPT) {
         log_error("%s (request %.*s): %s", route->name, STR_FORMAT(http_call_id(call)),
                   err->message);

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines import foreign_lake, spark, trino  # noqa: F401 - fixtures
+from real_data import PART, WHOLE, shared_real
 from served import Served, shared_demo
 from support import ROOT, Kol, program
 
@@ -59,11 +60,28 @@ def shared_data():
     return folder
 
 
+def of_the_run(factory):
+    """A folder that all workers of a run share."""
+    base = factory.getbasetemp()
+    return base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+
+
 @pytest.fixture(scope="session")
 def demo_data(kol_bin, tmp_path_factory):
     """A data folder with a small demo world, up to its online copy. Nobody writes into it: copy it."""
-    base = tmp_path_factory.getbasetemp()
-    return shared_demo(kol_bin, base.parent if "PYTEST_XDIST_WORKER" in os.environ else base)
+    return shared_demo(kol_bin, of_the_run(tmp_path_factory))
+
+
+@pytest.fixture(scope="session")
+def real_part(kol_bin, shared_data, tmp_path_factory):
+    """A data folder with a part of the public data, up to its online copy. Nobody writes into it."""
+    return shared_real(kol_bin, of_the_run(tmp_path_factory), shared_data, PART, "part")
+
+
+@pytest.fixture(scope="session")
+def real_whole(kol_bin, shared_data, tmp_path_factory):
+    """The same with all of it, for long tests."""
+    return shared_real(kol_bin, of_the_run(tmp_path_factory), shared_data, WHOLE, "whole")
 
 
 @pytest.fixture(scope="module")
