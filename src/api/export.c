@@ -33,7 +33,6 @@ struct api_export {
     struct http_call *call;
     struct api_copy *copy;
     struct api_list list;
-    struct api_totals totals;
     struct api_row_style style;
     struct api_sheet sheet;
     struct arena keys_arena; /* of the page of keys */
@@ -80,8 +79,8 @@ static enum kol_status next_page(struct api_export *export, struct kol_error *er
     export->at = 0;
     enum kol_status status = take_session(export, &session, err);
     if (status == KOL_OK) {
-        status = api_list_page(export->copy, session, &export->list, &export->totals, export->begun,
-                               from, KEY_PAGE, &export->keys_arena, &export->page, err);
+        status = api_list_page(export->copy, session, &export->list, export->begun, from, KEY_PAGE,
+                               &export->keys_arena, &export->page, err);
     }
     api_session_drop(export->call, &session);
     export->begun = true;
@@ -191,23 +190,18 @@ static enum kol_status send_parquet(struct api_export *export, struct http_strea
 
 /* ---- the answer ---- */
 
-/* What can be told the client must be found before the first byte: the totals, which run the
- * filters once. */
+/* What can be told the client must be found before the first byte: the first page, which runs the
+ * filters. */
 static enum kol_status prepare(struct api_export *export, struct kol_error *err)
 {
-    struct engine_session *session = NULL;
     enum kol_status status = api_row_style_of(export->call, &export->style);
     export->style.lines = true;
     api_list_of(export->call, &export->list);
     status = status == KOL_OK ? api_call_copy(export->call, &export->copy, err) : status;
     if (status == KOL_OK) {
         api_sheet_init(&export->sheet, "KOLRow", &export->style, http_call_arena(export->call));
-        status = api_session_take(export->call, export->copy, &session, err);
+        status = next_page(export, err);
     }
-    if (status == KOL_OK) {
-        status = api_list_totals(export->copy, session, &export->list, &export->totals, err);
-    }
-    api_session_drop(export->call, &session);
     return status;
 }
 

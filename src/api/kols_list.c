@@ -66,17 +66,18 @@ enum kol_status api_put_rows(struct json *json, const struct api_copy *copy,
 
 enum kol_status api_read_page(struct http_call *call, struct api_copy *copy,
                               const struct api_list *list, bool paged, int64_t from, size_t limit,
-                              struct api_totals *totals, struct api_keys_page *out,
-                              struct kol_error *err)
+                              int64_t *total, struct api_keys_page *out, struct kol_error *err)
 {
     struct engine_session *session = NULL;
     enum kol_status status = api_session_take(call, copy, &session, err);
     if (status == KOL_OK) {
-        status = api_list_totals(copy, session, list, totals, err);
+        status =
+            api_list_page(copy, session, list, paged, from, limit, http_call_arena(call), out, err);
     }
     if (status == KOL_OK) {
-        status = api_list_page(copy, session, list, totals, paged, from, limit,
-                               http_call_arena(call), out, err);
+        bool shown = !paged && !out->more && (out->count || from == 0);
+        int64_t seen = shown ? from + (int64_t)out->count : -1;
+        status = api_list_total(copy, session, list, seen, total, err);
     }
     api_session_drop(call, &session);
     return status;
@@ -87,7 +88,7 @@ enum kol_status api_list_kols(struct http_call *call, struct kol_error *err)
     struct api_list list;
     struct api_row_style style;
     struct api_copy *copy;
-    struct api_totals totals;
+    int64_t total;
     struct api_keys_page keys;
     int64_t place;
     const int64_t limit = http_int(call, api_field(call, "limit"));
@@ -98,12 +99,12 @@ enum kol_status api_list_kols(struct http_call *call, struct kol_error *err)
                               : status;
     if (status == KOL_OK) {
         status = api_read_page(call, copy, &list, page.paged, page.paged ? place : page.offset,
-                               (size_t)limit, &totals, &keys, err);
+                               (size_t)limit, &total, &keys, err);
     }
     if (status != KOL_OK) {
         return status;
     }
-    page.total = totals.rows;
+    page.total = total;
     page.more = keys.more;
     page.next_place = keys.next_place;
     page.list = list.hash;
@@ -131,14 +132,14 @@ enum kol_status api_top_kols(struct http_call *call, struct kol_error *err)
     const size_t limit = (size_t)http_int(call, api_field(call, "limit"));
     struct api_list list;
     struct api_copy *copy;
-    struct api_totals totals;
+    int64_t total;
     struct api_keys_page keys;
     api_list_make(http_call_arena(call),
                   str_is(by, "engagement") ? API_BY_ENGAGEMENT : API_BY_FOLLOWERS, platform, "",
                   &list);
     enum kol_status status = api_call_copy(call, &copy, err);
     status = status == KOL_OK
-                 ? api_read_page(call, copy, &list, false, 0, limit, &totals, &keys, err)
+                 ? api_read_page(call, copy, &list, false, 0, limit, &total, &keys, err)
                  : status;
     if (status != KOL_OK) {
         return status;

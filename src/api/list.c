@@ -2,13 +2,18 @@
  * list.c: lists of KOLs: filters and order as SQL, how many there are, the keys of a page.
  *
  * The online copy has a table for each order, in which the rows lie as they are wanted: a page is
- * the first rows that pass the filters, from a place on, and ends early. A place going down is the
- * row's number in that table. Going up, and in the one list that no table has (a search by name in
- * another order than by followers, which sorts), it is the number of rows passed over: the rows
- * going up are those going down, read from the other end.
+ * the first rows that pass the filters, from a place on, and ends early. A place is how many rows
+ * of the table lie before it, whether they pass or not. Going up they are counted from the last
+ * known row to the first, and then on through the unknown ones:
  *
- * What passes the filters is counted by one look at all rows; the sum is kept with the copy, in
- * which it cannot change.
+ *     table        known, highest first | unknown      rows 0..K-1 | K..
+ *     going up     row K-1 ... row 0    | row K ...    place of what follows row r: K - r | r + 1
+ *
+ * One kind of list no table has: a search by name in another order than by followers. There the
+ * rows that pass are sorted, and a place is how many of these come before.
+ *
+ * All that passes is counted where a page does not show the end of it; the sum is kept with the
+ * copy, in which it cannot change.
  */
 #include <pthread.h>
 #include <stdlib.h>
@@ -196,107 +201,120 @@ static void put_sort(struct buf *sql, const struct api_copy *copy, const struct 
     buf_puts(sql, "platform, kol_id");
 }
 
-/* ---- totals ---- */
+/* ---- counts ---- */
 
-enum { KEPT_TOTALS = 1024 };
+enum { KEPT_COUNTS = 1024 };
 
-/* The last lists that were counted in one copy, the oldest given up first. */
-struct totals_kept {
+/* The last counts of one copy by their SQL, the oldest given up first. */
+struct counts_kept {
     pthread_mutex_t lock;
     size_t next;
-    struct kept_total {
+    struct kept_count {
         uint64_t hash;
-        char *key; /* hashes of strangers' texts may collide */
-        struct api_totals totals;
-    } kept[KEPT_TOTALS];
+        char *sql; /* the hashes of strangers' texts may collide */
+        int64_t count;
+    } kept[KEPT_COUNTS];
 };
 
-static enum kol_status make_totals(struct api_copy *copy, void *user, void **out,
+static enum kol_status make_counts(struct api_copy *copy, void *user, void **out,
                                    struct kol_error *err)
 {
     (void)copy;
     (void)user;
     (void)err;
-    struct totals_kept *kept = mem_zalloc(1, sizeof *kept);
+    struct counts_kept *kept = mem_zalloc(1, sizeof *kept);
     pthread_mutex_init(&kept->lock, NULL);
     *out = kept;
     return KOL_OK;
 }
 
-static void free_totals(void *value)
+static void free_counts(void *value)
 {
-    struct totals_kept *kept = value;
-    for (size_t i = 0; i < KEPT_TOTALS; i++) {
-        free(kept->kept[i].key);
+    struct counts_kept *kept = value;
+    for (size_t i = 0; i < KEPT_COUNTS; i++) {
+        free(kept->kept[i].sql);
     }
     pthread_mutex_destroy(&kept->lock);
     free(kept);
 }
 
-static bool find_totals(struct totals_kept *kept, const char *key, uint64_t hash,
-                        struct api_totals *out)
+static bool find_count(struct counts_kept *kept, const char *sql, uint64_t hash, int64_t *out)
 {
     bool found = false;
     pthread_mutex_lock(&kept->lock);
-    for (size_t i = 0; i < KEPT_TOTALS && !found; i++) {
-        const struct kept_total *at = &kept->kept[i];
-        found = at->hash == hash && at->key && strcmp(at->key, key) == 0;
+    for (size_t i = 0; i < KEPT_COUNTS && !found; i++) {
+        const struct kept_count *at = &kept->kept[i];
+        found = at->hash == hash && at->sql && strcmp(at->sql, sql) == 0;
         if (found) {
-            *out = at->totals;
+            *out = at->count;
         }
     }
     pthread_mutex_unlock(&kept->lock);
     return found;
 }
 
-static void keep_totals(struct totals_kept *kept, const char *key, uint64_t hash,
-                        const struct api_totals *totals)
+static void keep_count(struct counts_kept *kept, const char *sql, uint64_t hash, int64_t count)
 {
     pthread_mutex_lock(&kept->lock);
-    struct kept_total *at = &kept->kept[kept->next++ % KEPT_TOTALS];
-    free(at->key);
-    *at = (struct kept_total){hash, mem_strdup(key), *totals};
+    struct kept_count *at = &kept->kept[kept->next++ % KEPT_COUNTS];
+    free(at->sql);
+    *at = (struct kept_count){hash, mem_strdup(sql), count};
     pthread_mutex_unlock(&kept->lock);
 }
 
-static enum kol_status count_rows(struct engine_session *session, const struct buf *sql,
-                                  struct api_totals *out, struct kol_error *err)
+/* What the SQL counts, from what is kept or by running it. `*out` at least 0 on entry: this is what
+ * it counts, it is only kept. */
+static enum kol_status counted(struct api_copy *copy, struct engine_session *session,
+                               const struct buf *sql, int64_t *out, struct kol_error *err)
 {
-    struct engine_result *result = NULL;
-    size_t rows = 0;
-    enum kol_status status = api_lists_query(session, sql, &result, err);
-    status = status == KOL_OK ? engine_next(result, &rows, err) : status;
-    if (status == KOL_OK && rows == 1) {
-        *out = (struct api_totals){engine_int(result, 0, 0), engine_int(result, 1, 0)};
-    }
-    engine_result_free(&result);
-    return status;
-}
-
-enum kol_status api_list_totals(struct api_copy *copy, struct engine_session *session,
-                                const struct api_list *list, struct api_totals *out,
-                                struct kol_error *err)
-{
-    static const char kept_as[] = "totals of lists";
     void *kept = NULL;
-    struct buf sql = {0};
-    *out = (struct api_totals){0};
+    const uint64_t hash = hash_seeded(buf_str(sql), LIST_SEED);
     enum kol_status status =
-        api_copy_kept(copy, kept_as, make_totals, NULL, free_totals, &kept, err);
+        api_copy_kept(copy, "counts of lists", make_counts, NULL, free_counts, &kept, err);
     if (status != KOL_OK) {
         return status;
     }
-    buf_puts(&sql, "SELECT count(*), ");
-    buf_printf(&sql, "%s%s%s", has_metric(copy, list) ? "count(" : "0 AS ",
-               orders[list->metric].column, has_metric(copy, list) ? ")" : "");
-    put_from(&sql, copy, list);
-    uint64_t hash = hash_seeded(buf_str(&sql), LIST_SEED);
-    if (!find_totals(kept, sql.ptr, hash, out)) {
-        status = count_rows(session, &sql, out, err);
-        if (status == KOL_OK) {
-            keep_totals(kept, sql.ptr, hash, out);
-        }
+    int64_t known = 0;
+    if (find_count(kept, sql->ptr, hash, &known)) {
+        *out = known;
+        return KOL_OK;
     }
+    status = *out < 0 ? engine_get_int(session, sql->ptr, out, err) : KOL_OK;
+    if (status == KOL_OK) {
+        keep_count(kept, sql->ptr, hash, *out);
+    }
+    return status;
+}
+
+enum kol_status api_list_total(struct api_copy *copy, struct engine_session *session,
+                               const struct api_list *list, int64_t seen, int64_t *out,
+                               struct kol_error *err)
+{
+    struct buf sql = {0};
+    buf_puts(&sql, "SELECT count(*)");
+    put_from(&sql, copy, list);
+    *out = seen;
+    enum kol_status status = counted(copy, session, &sql, out, err);
+    buf_free(&sql);
+    return status;
+}
+
+/* How many of the rows have a known value: of those that pass, or of the whole table. */
+static enum kol_status count_known(struct api_copy *copy, struct engine_session *session,
+                                   const struct api_list *list, bool whole, int64_t *out,
+                                   struct kol_error *err)
+{
+    struct buf sql = {0};
+    struct api_list all = *list;
+    if (!has_metric(copy, list)) {
+        *out = 0;
+        return KOL_OK;
+    }
+    all.where = STR("");
+    buf_printf(&sql, "SELECT count(%s)", orders[list->metric].column);
+    put_from(&sql, copy, whole ? &all : list);
+    *out = -1;
+    enum kol_status status = counted(copy, session, &sql, out, err);
     buf_free(&sql);
     return status;
 }
@@ -310,8 +328,8 @@ struct reading {
     const struct api_list *list;
     struct arena *arena;
     struct online_key *keys; /* room for one more than the page */
-    int64_t *places;         /* row numbers, of ranked tables */
-    size_t count;
+    int64_t *rows;           /* their numbers in the ranked table; 0 in what is sorted */
+    size_t count, wanted;
 };
 
 static enum kol_status take_rows(struct reading *reading, const struct buf *sql,
@@ -322,36 +340,43 @@ static enum kol_status take_rows(struct reading *reading, const struct buf *sql,
     enum kol_status status = api_lists_query(reading->session, sql, &result, err);
     while (status == KOL_OK && (status = engine_next(result, &rows, err)) == KOL_OK && rows) {
         for (size_t i = 0; i < rows; i++) {
+            KOL_ASSERT(reading->count < reading->wanted);
             reading->keys[reading->count] = (struct online_key){
                 arena_copy(reading->arena, engine_text(result, 0, i)),
                 arena_copy(reading->arena, engine_text(result, 1, i)),
             };
-            reading->places[reading->count++] = engine_int(result, 2, i);
+            reading->rows[reading->count++] = engine_int(result, 2, i);
         }
     }
     engine_result_free(&result);
     return status;
 }
 
+/* SELECT up to where conditions may follow. */
+static void begin_select(const struct reading *reading, struct buf *sql)
+{
+    bool ranked = is_ranked(reading->copy, reading->list);
+    buf_printf(sql, "SELECT platform::VARCHAR, kol_id, %s", ranked ? "rowid" : "0::BIGINT");
+    put_from(sql, reading->copy, reading->list);
+}
+
 /* Appends `count` rows, or as many as there are, in the order going down: those from the row
- * number `place` on, behind the first `pass` that pass the filters. */
-static enum kol_status take_down(struct reading *reading, int64_t place, int64_t pass, size_t count,
+ * number `row` on, behind the first `pass` that pass the filters. */
+static enum kol_status take_down(struct reading *reading, int64_t row, int64_t pass, size_t count,
                                  struct kol_error *err)
 {
     const struct api_list *list = reading->list;
     const bool ranked = is_ranked(reading->copy, list);
     struct buf sql = {0};
-    buf_printf(&sql, "SELECT platform::VARCHAR, kol_id, %s", ranked ? "rowid" : "0::BIGINT");
-    put_from(&sql, reading->copy, list);
-    if (ranked && !list->where.len) { /* nothing is passed over: the row number tells the place */
-        place += pass;
+    begin_select(reading, &sql);
+    if (ranked && !list->where.len) { /* all rows pass: the number tells the place */
+        row += pass;
         pass = 0;
     }
     if (!ranked) {
         put_sort(&sql, reading->copy, list);
-    } else if (place > 0) {
-        buf_printf(&sql, "%srowid >= %lld", list->where.len ? " AND " : " WHERE ",
-                   (long long)place);
+    } else if (row > 0) {
+        buf_printf(&sql, "%srowid >= %lld", list->where.len ? " AND " : " WHERE ", (long long)row);
     }
     buf_printf(&sql, " LIMIT %zu", count);
     if (pass > 0) {
@@ -362,50 +387,93 @@ static enum kol_status take_down(struct reading *reading, int64_t place, int64_t
     return status;
 }
 
-/* The rows from the number `from` on going up: the known ones from their end, then the unknown. */
-static enum kol_status take_up(struct reading *reading, const struct api_totals *totals,
-                               int64_t from, size_t count, struct kol_error *err)
+/* The rows from the number `from` on going up, counted among those that pass: the known ones are
+ * the last of them going down. */
+static enum kol_status take_up_counted(struct reading *reading, int64_t from, struct kol_error *err)
 {
-    enum kol_status status = KOL_OK;
+    const size_t count = reading->wanted;
+    int64_t all_known;
     size_t known = 0;
-    if (from < totals->known) {
-        int64_t left = totals->known - from;
+    enum kol_status status =
+        count_known(reading->copy, reading->session, reading->list, false, &all_known, err);
+    if (status == KOL_OK && from < all_known) {
+        int64_t left = all_known - from;
         known = (int64_t)count < left ? count : (size_t)left;
         status = take_down(reading, 0, left - (int64_t)known, known, err);
         for (size_t i = 0, k = reading->count; i + 1 < k; i++) {
             struct online_key key = reading->keys[i];
+            int64_t row = reading->rows[i];
             reading->keys[i] = reading->keys[--k];
+            reading->rows[i] = reading->rows[k];
             reading->keys[k] = key;
+            reading->rows[k] = row;
         }
     }
     if (status == KOL_OK && known < count) {
-        int64_t pass = from + (int64_t)known;
-        status = pass < totals->rows ? take_down(reading, 0, pass, count - known, err) : KOL_OK;
+        status = take_down(reading, 0, from + (int64_t)known, count - known, err);
+    }
+    return status;
+}
+
+/* The rows behind a place going up, of a ranked table with `all_known` known rows: stretches of it,
+ * each longer than the one before, until there are enough. */
+static enum kol_status take_up(struct reading *reading, int64_t all_known, int64_t place,
+                               struct kol_error *err)
+{
+    enum { FIRST_STRETCH = 4096, GROWTH = 8 };
+    const char *more = reading->list->where.len ? " AND " : " WHERE ";
+    enum kol_status status = KOL_OK;
+    int64_t stretch = FIRST_STRETCH;
+    for (int64_t end = all_known - place; end > 0 && reading->count < reading->wanted;
+         stretch *= GROWTH) {
+        struct buf sql = {0};
+        int64_t begin = end > stretch ? end - stretch : 0;
+        begin_select(reading, &sql);
+        buf_printf(&sql, "%srowid >= %lld AND rowid < %lld ORDER BY rowid DESC LIMIT %zu", more,
+                   (long long)begin, (long long)end, reading->wanted - reading->count);
+        status = take_rows(reading, &sql, err);
+        buf_free(&sql);
+        if (status != KOL_OK) {
+            return status;
+        }
+        end = begin;
+    }
+    if (reading->count < reading->wanted) {
+        status = take_down(reading, place > all_known ? place : all_known, 0,
+                           reading->wanted - reading->count, err);
     }
     return status;
 }
 
 enum kol_status api_list_page(struct api_copy *copy, struct engine_session *session,
-                              const struct api_list *list, const struct api_totals *totals,
-                              bool paged, int64_t from, size_t limit, struct arena *arena,
-                              struct api_keys_page *out, struct kol_error *err)
+                              const struct api_list *list, bool paged, int64_t from, size_t limit,
+                              struct arena *arena, struct api_keys_page *out, struct kol_error *err)
 {
-    struct reading reading = {copy, session, list, arena, NULL, NULL, 0};
-    const bool by_row = !list->ascending && is_ranked(copy, list);
+    struct reading reading = {
+        .copy = copy, .session = session, .list = list, .arena = arena, .wanted = limit + 1};
+    const bool ranked = is_ranked(copy, list);
+    int64_t all_known = 0;
     enum kol_status status = KOL_OK;
-    reading.keys = arena_alloc(arena, (limit + 1) * sizeof *reading.keys);
-    reading.places = arena_alloc(arena, (limit + 1) * sizeof *reading.places);
-    if (list->ascending) {
-        status = take_up(&reading, totals, from, limit + 1, err);
-    } else if (by_row && paged) {
-        status = take_down(&reading, from, 0, limit + 1, err);
-    } else if (from < totals->rows) {
-        status = take_down(&reading, 0, from, limit + 1, err);
+    reading.keys = arena_alloc(arena, reading.wanted * sizeof *reading.keys);
+    reading.rows = arena_alloc(arena, reading.wanted * sizeof *reading.rows);
+    if (list->ascending && ranked) {
+        status = count_known(copy, session, list, true, &all_known, err);
+    }
+    if (status == KOL_OK && !list->ascending) {
+        bool by_row = ranked && paged;
+        status = take_down(&reading, by_row ? from : 0, by_row ? 0 : from, reading.wanted, err);
+    } else if (status == KOL_OK && ranked && (paged || from == 0)) {
+        status = take_up(&reading, all_known, from, err);
+    } else if (status == KOL_OK) {
+        status = take_up_counted(&reading, from, err);
     }
     *out = (struct api_keys_page){.keys = reading.keys, .count = reading.count};
     out->more = out->count > limit;
     out->count = out->more ? limit : out->count;
-    out->next_place =
-        by_row && out->count ? reading.places[out->count - 1] + 1 : from + (int64_t)out->count;
+    out->next_place = from + (int64_t)out->count;
+    if (ranked && out->count) {
+        int64_t row = reading.rows[out->count - 1];
+        out->next_place = row < all_known ? all_known - row : row + 1;
+    }
     return status;
 }

@@ -88,14 +88,11 @@ void api_list_of(struct http_call *call, struct api_list *out);
 void api_list_make(struct arena *arena, enum api_metric metric, struct str platform,
                    const char *more, struct api_list *out);
 
-struct api_totals {
-    int64_t rows;  /* that pass the filters */
-    int64_t known; /* of them those whose value is known: they come first */
-};
-/* Counted once for each copy and list. */
-enum kol_status api_list_totals(struct api_copy *copy, struct engine_session *session,
-                                const struct api_list *list, struct api_totals *out,
-                                struct kol_error *err) KOL_CHECKED;
+/* How many pass the filters, counted once for each copy and list; `seen` is what a page has shown
+ * that ends with the last of them, or -1. */
+enum kol_status api_list_total(struct api_copy *copy, struct engine_session *session,
+                               const struct api_list *list, int64_t seen, int64_t *out,
+                               struct kol_error *err) KOL_CHECKED;
 
 /* A page: at most `limit` keys in `arena`, from a place that next_place of the page before gave
  * (`paged`), or from a number of rows to pass over. */
@@ -106,9 +103,9 @@ struct api_keys_page {
     int64_t next_place;
 };
 enum kol_status api_list_page(struct api_copy *copy, struct engine_session *session,
-                              const struct api_list *list, const struct api_totals *totals,
-                              bool paged, int64_t from, size_t limit, struct arena *arena,
-                              struct api_keys_page *out, struct kol_error *err) KOL_CHECKED;
+                              const struct api_list *list, bool paged, int64_t from, size_t limit,
+                              struct arena *arena, struct api_keys_page *out,
+                              struct kol_error *err) KOL_CHECKED;
 
 /* The SQL of a list goes through here: a statement that the engine refuses is a fault of ours, not
  * of the caller's. */
@@ -131,10 +128,10 @@ enum kol_status api_put_rows(struct json *json, const struct api_copy *copy,
                              const struct api_row_style *style, const struct online_key *keys,
                              size_t count, struct arena *arena, struct kol_error *err) KOL_CHECKED;
 
-/* Totals and keys of one page, with a session that is given back. */
+/* The total and the keys of one page, with a session that is given back. */
 enum kol_status api_read_page(struct http_call *call, struct api_copy *copy,
                               const struct api_list *list, bool paged, int64_t from, size_t limit,
-                              struct api_totals *totals, struct api_keys_page *out,
+                              int64_t *total, struct api_keys_page *out,
                               struct kol_error *err) KOL_CHECKED;
 
 /* ---- csv.c ---- */

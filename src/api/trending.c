@@ -246,13 +246,13 @@ enum kol_status api_trending_kols(struct http_call *call, struct kol_error *err)
     const size_t limit = (size_t)http_int(call, api_field(call, "limit"));
     struct api_copy *copy;
     struct api_list list;
-    struct api_totals totals;
+    int64_t total;
     struct api_keys_page page;
     struct online_record *records;
     enum kol_status status = list_of(call, ranking, &list);
     status = status == KOL_OK ? api_call_copy(call, &copy, err) : status;
     status = status == KOL_OK
-                 ? api_read_page(call, copy, &list, false, 0, limit, &totals, &page, err)
+                 ? api_read_page(call, copy, &list, false, 0, limit, &total, &page, err)
                  : status;
     if (status == KOL_OK) {
         status = take_records(copy, ONLINE_KOL, page.keys, page.count, http_call_arena(call),
