@@ -64,7 +64,7 @@ static enum kol_status take_event(struct posting *posting, struct str json, int6
 /* True where the body is one JSON value that stands on several lines. */
 static bool is_one_value(struct str body)
 {
-    if (body.len > DECODE_MAX_BYTES || !memchr(body.ptr, '\n', body.len)) {
+    if (!body.len || body.len > DECODE_MAX_BYTES || !memchr(body.ptr, '\n', body.len)) {
         return false; /* by lines it is the same, or refused */
     }
     json_t *value = json_loadb(body.ptr, body.len, JSON_DECODE_ANY, NULL);
