@@ -105,6 +105,21 @@ def serve(kol_bin, demo_data, tmp_path):
     kol.close()
 
 
+@pytest.fixture
+def serve_copy(kol_bin, tmp_path):
+    """Starts servers over the online copy of a data folder, without its log and lake."""
+    kols = []
+
+    def start(folder, *options, env=None):
+        shutil.copytree(folder / "online", tmp_path / f"copy{len(kols)}" / "online")
+        kols.append(Kol(kol_bin, tmp_path / f"copy{len(kols)}"))
+        return Served(kols[-1], *options, env=env)
+
+    yield start
+    for kol in kols:
+        kol.close()
+
+
 def pytest_collection_modifyitems(config, items):
     """Leaves out what only a release build can show where the program has sanitizers in it."""
     if not any(item.get_closest_marker("release_only") for item in items):
