@@ -1,7 +1,7 @@
 #!/bin/sh
 # install.sh: installs the Debian packages that a part of the project needs, and nothing else.
 #
-#   tools/install.sh GROUP...    build, make, test, shell, lint, fuzz, cov
+#   tools/install.sh GROUP...    build, make, test, shell, lint, fuzz, cov, bench
 #
 # It looks first and runs apt-get only for what is missing, so that a second run costs nothing and
 # needs neither a network nor root. No question is asked.
@@ -21,7 +21,8 @@ packages_of() {
     lint) echo clang clang-tidy ;;
     fuzz) echo clang libclang-rt-dev llvm ;;
     cov) echo gcovr ;;
-    *) die "$1 is no group of packages: build, make, test, shell, lint, fuzz, cov" ;;
+    bench) echo nginx-light redis-server wrk ;;
+    *) die "$1 is no group of packages: build, make, test, shell, lint, fuzz, cov, bench" ;;
     esac
 }
 
