@@ -420,7 +420,7 @@ static enum kol_status take_up_counted(struct reading *reading, int64_t from, st
 static enum kol_status take_up(struct reading *reading, int64_t all_known, int64_t place,
                                struct kol_error *err)
 {
-    enum { FIRST_STRETCH = 4096, GROWTH = 8 };
+    enum { FIRST_STRETCH = 16384, GROWTH = 64 }; /* a statement costs as much as some 50,000 rows */
     const char *more = reading->list->where.len ? " AND " : " WHERE ";
     enum kol_status status = KOL_OK;
     int64_t stretch = FIRST_STRETCH;
