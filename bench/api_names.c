@@ -63,9 +63,9 @@ static int compare_times(const void *a, const void *b)
 static void report(const char *what, int64_t *times_ns, size_t count)
 {
     qsort(times_ns, count, sizeof *times_ns, compare_times);
-    printf("%-28s p50 %9.1f us  p99 %9.1f us  worst %9.1f us\n", what,
-           (double)times_ns[count / 2] / 1e3, (double)times_ns[count * 99 / 100] / 1e3,
-           (double)times_ns[count - 1] / 1e3);
+    const int64_t median = times_ns[count / 2], high = times_ns[count * 99 / 100];
+    printf("%-28s p50 %9.1f us  p99 %9.1f us  worst %9.1f us\n", what, (double)median / 1e3,
+           (double)high / 1e3, (double)times_ns[count - 1] / 1e3);
 }
 
 static struct names_hit hits[NAMES_MOST];

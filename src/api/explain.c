@@ -26,16 +26,18 @@ static double flag_of(const struct online_record *record, int column)
 /* Whole days up to the newest profile event, as sql/silver/kol_trust_features.sql says it. */
 static double age_of(const struct api_columns *at, const struct online_record *record)
 {
-    int64_t created, given, given_at, newest;
+    int64_t created, given, given_at, newest, days;
     if (!online_int(record, at->updated_at, &newest)) {
         return NAN;
     }
     if (online_int(record, at->account_created_at, &created)) {
-        return created <= newest ? (double)((newest - created) / CLOCK_US_PER_DAY) : NAN;
+        days = (newest - created) / CLOCK_US_PER_DAY;
+        return created <= newest ? (double)days : NAN;
     }
     if (online_int(record, at->account_age_days, &given) &&
         online_int(record, at->account_age_at, &given_at)) {
-        return (double)(given + (newest - given_at) / CLOCK_US_PER_DAY);
+        days = given + (newest - given_at) / CLOCK_US_PER_DAY;
+        return (double)days;
     }
     return NAN;
 }

@@ -243,32 +243,36 @@ static enum kol_status put_top(struct http_call *call, struct json *json, struct
     return status;
 }
 
-static int compare_figures(const void *a_at, const void *b_at)
+/* Places of the platforms, most KOLs first. */
+static void order_platforms(const struct counted *counted, size_t order[API_PLATFORM_COUNT])
 {
-    const struct figures *a = *(const struct figures *const *)a_at;
-    const struct figures *b = *(const struct figures *const *)b_at;
-    return a->kols != b->kols ? (a->kols < b->kols ? 1 : -1) : (a > b) - (a < b);
+    for (size_t i = 0; i < API_PLATFORM_COUNT; i++) {
+        size_t at = i;
+        for (; at > 0 && counted->platforms[order[at - 1]].kols < counted->platforms[i].kols;
+             at--) {
+            order[at] = order[at - 1];
+        }
+        order[at] = i;
+    }
 }
 
-/* Those that have anything, most KOLs first. */
+/* Those that have anything. */
 static void put_top_platforms(struct json *json, const struct counted *counted)
 {
-    const struct figures *order[API_PLATFORM_COUNT];
-    for (size_t i = 0; i < API_PLATFORM_COUNT; i++) {
-        order[i] = &counted->platforms[i];
-    }
-    qsort(order, API_PLATFORM_COUNT, sizeof *order, compare_figures);
+    size_t order[API_PLATFORM_COUNT];
+    order_platforms(counted, order);
     js_name(json, "top_platforms");
     js_open(json, '[');
     for (size_t i = 0; i < API_PLATFORM_COUNT; i++) {
-        if (!order[i]->kols && !order[i]->content) {
+        const struct figures *one = &counted->platforms[order[i]];
+        if (!one->kols && !one->content) {
             continue;
         }
         js_open(json, '{');
-        js_member_text(json, "platform", str_of(api_platforms[order[i] - counted->platforms]));
-        js_member_int(json, "kols", order[i]->kols);
-        js_member_int(json, "content", order[i]->content);
-        put_average(json, order[i]);
+        js_member_text(json, "platform", str_of(api_platforms[order[i]]));
+        js_member_int(json, "kols", one->kols);
+        js_member_int(json, "content", one->content);
+        put_average(json, one);
         js_close(json, '}');
     }
     js_close(json, ']');

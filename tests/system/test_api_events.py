@@ -64,7 +64,7 @@ def send(server, body, headers=NDJSON, status=202, path=PROFILES):
 
 def test_one_event_is_in_the_log_byte_for_byte(empty):
     server, kol = empty
-    sent = event(1, nickname="Đặng \"x\"", unknown_field={"a": [1]})
+    sent = event(1, nickname='Đặng "x"', unknown_field={"a": [1]})
     body = json.dumps(sent, ensure_ascii=False).encode()
     got = send(server, body, JSON)
     assert got == {"topic": "kol.profiles.raw", "accepted": 1, "rejected": 0, "reasons": []}
@@ -84,7 +84,7 @@ def test_good_lines_go_in_beside_bad_ones(empty):
         + lines_of([event(2, platform="orkut"), event(3)])
         + lines_of([event(4, event_type="video", video_id="v")])
         + b'{"event_time":"2025-06-01T00:00:00Z","event_type":"profile","platform":"tiktok"}\n'
-        + b'\xff\xfe\n'
+        + b"\xff\xfe\n"
         + lines_of([event(5)]).rstrip()
     )
     got = send(server, body)
@@ -114,9 +114,24 @@ def test_events_are_those_that_the_command_takes(empty, tmp_path, kol_bin):
     """The same lines through `kol log produce`: the same records and the same dead letters."""
     server, kol = empty
     lines = [json.dumps(event(n)) for n in range(40)]
-    lines += ["[]", "1", '"x"', "{}", json.dumps(event(1, event_id=None)), json.dumps(event(2, username="@ a "))]
-    lines += [json.dumps(event(50, followers_count="many")), json.dumps(event(51, event_time="2001-01-01T00:00:00Z"))]
-    lines += [json.dumps(event(52, username="x" * 300)), json.dumps({"a": event(1)}), "{" * 40, "nul\\u0000l"]
+    lines += [
+        "[]",
+        "1",
+        '"x"',
+        "{}",
+        json.dumps(event(1, event_id=None)),
+        json.dumps(event(2, username="@ a ")),
+    ]
+    lines += [
+        json.dumps(event(50, followers_count="many")),
+        json.dumps(event(51, event_time="2001-01-01T00:00:00Z")),
+    ]
+    lines += [
+        json.dumps(event(52, username="x" * 300)),
+        json.dumps({"a": event(1)}),
+        "{" * 40,
+        "nul\\u0000l",
+    ]
     got = send(server, "\n".join(lines).encode())
     other = Kol(kol_bin, tmp_path / "other")
     other("log", "produce", "kol.profiles.raw", stdin="\n".join(lines), status=None)
@@ -232,13 +247,17 @@ def test_only_a_key_that_may_write_may_post(kol_bin, tmp_path):
     (tmp_path / "data").mkdir()
     try:
         keys = {
-            scope: kol("keys", "create", scope, "--scope", scope, "--format", "json").json()[0]["key"]
+            scope: kol("keys", "create", scope, "--scope", scope, "--format", "json").json()[0][
+                "key"
+            ]
             for scope in ("read", "write")
         }
         server = Served(kol)
         line = lines_of([event(1)])
         assert send(server, line, NDJSON, 401)["code"] == "key_required"
-        assert send(server, line, NDJSON | {"X-API-Key": keys["read"]}, 403)["code"] == "scope_missing"
+        assert (
+            send(server, line, NDJSON | {"X-API-Key": keys["read"]}, 403)["code"] == "scope_missing"
+        )
         assert send(server, line, NDJSON | {"X-API-Key": keys["write"]})["accepted"] == 1
     finally:
         kol.close()

@@ -96,7 +96,11 @@ def test_a_thousand_accounts_are_taken_and_no_more(served):
 
 def test_nothing_known_gives_no_score(served):
     got = post(served, "/predict/trust", {name: None for name in COUNTS})
-    assert (got["trust_score"], got["is_trustworthy"], got["trust_label"]) == (None, None, "unknown")
+    assert (got["trust_score"], got["is_trustworthy"], got["trust_label"]) == (
+        None,
+        None,
+        "unknown",
+    )
     assert (got["confidence"], got["risk_level"]) == (0, "unknown")
 
 
@@ -174,11 +178,16 @@ def test_success_is_what_the_command_says(served, lake):
     rng = random.Random(2)
     rows = []
     for _ in range(100):
-        row = {name: rng.choice((None, 0, int(10 ** rng.uniform(0, 6)), rng.random())) for name in SUCCESS}
+        row = {
+            name: rng.choice((None, 0, int(10 ** rng.uniform(0, 6)), rng.random()))
+            for name in SUCCESS
+        }
         rows.append({name: row[name] for name in SUCCESS if rng.random() < 0.8})
     expected = by_command(lake, "success", rows)
     for row, wanted in zip(rows, expected):
-        assert without(post(served, "/predict/success", row), "timestamp") == without(wanted, "timestamp")
+        assert without(post(served, "/predict/success", row), "timestamp") == without(
+            wanted, "timestamp"
+        )
     assert expected[0]["method"] == "rule"
     post(served, "/predict/success", {"views": 1}, 422)
 
@@ -340,14 +349,17 @@ def test_forecasts_are_what_the_command_says(served, lake):
 
 @pytest.mark.parametrize("path", ["/forecast/{}", "/api/v1/kols/{}/explain"])
 @pytest.mark.parametrize(
-    "kol_id", ["nobody at all", "' OR '1'='1", "x'; DROP TABLE kol_daily; --", "tiktok:%25", "..%2F..", "\\"]
+    "kol_id",
+    ["nobody at all", "' OR '1'='1", "x'; DROP TABLE kol_daily; --", "tiktok:%25", "..%2F..", "\\"],
 )
 def test_whom_nobody_knows_is_404(served, path, kol_id):
     got = served.get(path.format(kol_id), status=404)
     assert got["code"] == "not_found"
 
 
-@pytest.mark.parametrize("given", [{"horizon": 0}, {"horizon": 91}, {"metric": "likes"}, {"platform": "x"}])
+@pytest.mark.parametrize(
+    "given", [{"horizon": 0}, {"horizon": 91}, {"metric": "likes"}, {"platform": "x"}]
+)
 def test_a_forecast_has_bounds(served, given):
     got = served.get("/forecast/ly.sport", status=422, **given)
     assert got["code"] == "invalid_parameter"

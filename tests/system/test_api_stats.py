@@ -164,7 +164,7 @@ def test_without_a_cache_there_is_no_tier(serve):
 
 
 def test_all_keys_are_there_before_and_behind_the_first_kol(kol_bin, tmp_path):
-    """A data folder without a copy is not ready; with one KOL and no content all figures are there."""
+    """Without a copy it is not ready; with one KOL and no content all figures are there."""
     kol = Kol(kol_bin, tmp_path / "data")
     try:
         kol("log", "create", "kol.profiles.raw")

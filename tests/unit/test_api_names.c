@@ -48,7 +48,7 @@ static struct world *make_world(size_t most)
         put_word(&random, world->id[i], most);
         put_word(&random, world->name[i], most);
         if (random_below(&random, 4) == 0) {
-            strcpy(world->name[i], world->id[i]);
+            memcpy(world->name[i], world->id[i], TEXT);
         } else if (random_below(&random, 10) == 0) {
             world->name[i][0] = '\0';
         }
