@@ -189,12 +189,15 @@ def put_in_redis(port, key, value):
 # ---- load ----
 
 SCRIPT = """
-local requests, at = {{}}, {start}
-for line in io.lines("{file}") do
-    requests[#requests + 1] = wrk.format("{method}", "{post}" ~= "" and "{post}" or line,
-        "{post}" ~= "" and {{["Content-Type"] = "application/json"}} or nil, "{post}" ~= "" and line or nil)
+local requests, at, post = {{}}, {start}, "{post}"
+function init(args)
+    for line in io.lines("{file}") do
+        local body = post ~= "" and line or nil
+        local headers = body and {{["Host"] = wrk.headers["Host"], ["Content-Type"] = "application/json"}} or nil
+        requests[#requests + 1] = wrk.format(body and "POST" or "GET", body and post or line, headers, body)
+    end
 end
-request = function()
+function request()
     at = at % #requests + 1
     return requests[at]
 end
@@ -239,7 +242,7 @@ def script_of(folder, name, lines, post=""):
     rows, script = folder / f"{name}.txt", folder / f"{name}.lua"
     rows.write_text("".join(line + "\n" for line in lines))
     script.write_text(
-        SCRIPT.format(file=rows, method="POST" if post else "GET", post=post, start=random.randrange(len(lines)))
+        SCRIPT.format(file=rows, post=post, start=random.randrange(len(lines)))
     )
     return script
 
@@ -370,7 +373,7 @@ class Bench:
     def predict(self):
         self.head("POST /predict/trust")
         accounts = self.accounts()
-        script = script_of(self.folder, "predict", map(json.dumps, accounts), "/predict/trust")
+        script = script_of(self.folder, "predict", [json.dumps(account) for account in accounts], "/predict/trust")
         with contextlib.ExitStack() as stack:
             kol, python = kol_service(self.data, self.options.threads), python_service(self.folder)
             stack.callback(kol.stop)

@@ -40,7 +40,8 @@ static void set_hooks(struct api *api)
 {
     api_tables(&api->app);
     api->app.user = api;
-    api->app.quick = api->l1 ? api_quick : NULL;
+    api->app.keeps = api->l1 != NULL;
+    api->app.quick = api_quick;
     api->app.work = api_work;
     api->app.identify = api->options.open ? NULL : identify;
     api->app.observe = observe;

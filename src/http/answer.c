@@ -310,7 +310,8 @@ struct http_answer *http_take_answer(struct http_call *call, enum kol_status sta
                               call->headers.ptr, route->policy.missing);
     }
     /* What nobody keeps is only compressed for whoever takes it. */
-    bool compress = route->policy.fresh > 0 || http_header(call, "Accept-Encoding").len;
+    bool kept = call->server->app->keeps && route->policy.fresh > 0;
+    bool compress = kept || http_header(call, "Accept-Encoding").len;
     struct http_answer_options options = {
         .status = route->status,
         .type = call->type,
@@ -318,5 +319,8 @@ struct http_answer *http_take_answer(struct http_call *call, enum kol_status sta
         .policy = route->policy,
         .headers = call->headers.ptr,
     };
-    return http_answer_new(&options, buf_str(&call->text));
+    struct http_answer *answer = http_answer_new(&options, buf_str(&call->text));
+    /* Others may keep it, and another request may be answered in another coding. */
+    answer->varies |= route->policy.fresh > 0 && is_text(answer->type);
+    return answer;
 }

@@ -116,7 +116,7 @@ static void wake(struct http_call *call)
     atomic_fetch_sub(&server->sleeping, 1);
 }
 
-static void take_sending(struct http_call *call, const struct http_sending *sending)
+void http_call_take_sending(struct http_call *call, const struct http_sending *sending)
 {
     if (!sending) {
         return;
@@ -139,7 +139,7 @@ bool http_call_end(struct http_call *call, struct http_answer *answer,
         }
         return false;
     }
-    take_sending(call, sending);
+    http_call_take_sending(call, sending);
     call->answer = answer;
     call->dropped = !answer;
     if (cancel) {

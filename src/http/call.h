@@ -252,6 +252,8 @@ bool http_call_end(struct http_call *call, struct http_answer *answer,
                    const struct http_sending *sending, bool cancel);
 /* The same by a stream, a hold of which goes over to the call. */
 bool http_call_end_by_stream(struct http_call *call, struct http_stream *stream);
+/* How the answer is sent; NULL: nothing to say. */
+void http_call_take_sending(struct http_call *call, const struct http_sending *sending);
 /* Copies what belongs to the library, so that a worker may outlive the request. */
 void http_call_keep(struct http_call *call);
 /* What works for a call lets go of it: the last thing that it does with it. */

@@ -127,6 +127,8 @@ struct http_route {
     bool deprecated;
     bool operations;     /* belongs to the operator: with a port of its own only there */
     bool in_place;       /* the handler never waits: run on the event thread (health, metrics) */
+    bool brief;          /* the handler takes microseconds and waits for nothing but memory: quick()
+                            may run it; a small JSON body is read before */
     bool unlimited;      /* not counted by rate limits (health, metrics) */
     const char *example; /* a path with query that works on the demo data, for docs and tests */
     http_handler *handle;
@@ -265,8 +267,8 @@ enum kol_status http_stream_write(struct http_stream *stream, struct str bytes, 
                                   struct kol_error *err) KOL_CHECKED;
 void http_stream_end(struct http_stream **stream, enum kol_status status);
 
-/* True once a stream was begun: it ends the call, so nobody calls http_finish(). Within http_app.work
- * also true behind the stream's end; the call is there until that hook returns. */
+/* True once a stream was begun: it ends the call, so nobody calls http_finish(). Within
+ * http_app.work also true behind the stream's end; the call is there until that hook returns. */
 bool http_streaming(const struct http_call *call);
 
 /* ---- keys ---- */
@@ -292,9 +294,10 @@ struct http_app {
     size_t scope_count;
     const char *title, *version, *description; /* of the API, for OpenAPI */
     void *user;
+    bool keeps; /* answers that may be kept are: they are compressed ahead, once for all */
 
-    /* On the event thread, must not wait: an answer that is ready (held for the callee; `sending`
-     * filled), or NULL. May be NULL. */
+    /* On the event thread, must not wait: an answer that is ready, or that a brief route's handler
+     * makes here (held for the callee; `sending` filled), or NULL. May be NULL. */
     struct http_answer *(*quick)(struct http_call *call, struct http_sending *sending, void *user);
     /* On a worker: ends the call by http_finish() now or later. NULL: handle(), take, finish. */
     void (*work)(struct http_call *call, void *user);

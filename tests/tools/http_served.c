@@ -522,6 +522,7 @@ int main(int argc, char **argv)
         .version = "1",
         .description = "For tests",
         .quick = quick,
+        .keeps = true,
         .work = own_work ? work : NULL,
         .identify = open_to_all ? NULL : identify,
         .observe = observe,
