@@ -15,7 +15,8 @@
 
 enum {
     REASONS = 100,
-    CUT_BYTES = 4096, /* how much of an event that is too long goes to kol.dead */
+    MOST_DEAD = 10000, /* a body with more is refused: a dead letter is longer than a bad line */
+    CUT_BYTES = 4096,  /* how much of an event that is too long goes to kol.dead */
 };
 
 struct rejected {
@@ -61,6 +62,16 @@ static enum kol_status take_event(struct posting *posting, struct str json, int6
     return status;
 }
 
+/* Nothing of the body was taken then. */
+static enum kol_status refuse(struct posting *posting)
+{
+    return http_problem(posting->call, "invalid_body",
+                        "More than %d of the events are not valid, so none was taken; line %lld: "
+                        "%.*s.",
+                        MOST_DEAD, (long long)posting->rejected[0].line,
+                        STR_FORMAT(posting->rejected[0].reason));
+}
+
 /* True where the body is one JSON value that stands on several lines. */
 static bool is_one_value(struct str body)
 {
@@ -99,6 +110,9 @@ static enum kol_status take_body(struct posting *posting, struct str body, struc
         struct str text = str_trim(str_cut(&rest, '\n'));
         if (text.len) {
             status = take_event(posting, text, line, err);
+        }
+        if (status == KOL_OK && posting->submit.dead_total > MOST_DEAD) {
+            status = refuse(posting);
         }
     }
     return status;

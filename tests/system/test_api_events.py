@@ -152,6 +152,15 @@ def test_more_rejected_than_are_named_are_counted(empty):
     assert len(values(kol, "kol.dead")) == 250
 
 
+def test_a_body_of_nothing_but_bad_lines_is_refused_whole(empty):
+    """It would become many times its size in kol.dead."""
+    server, kol = empty
+    got = send(server, lines_of([event(1)]) + b"x\n" * 2000000, status=422)
+    assert got["code"] == "invalid_body" and "line 2" in got["detail"]
+    assert sum(row["records"] for row in kol("log", "topics", "--format", "json").json()) == 0
+    assert send(server, lines_of([event(1)]) + b"x\n" * 10000)["rejected"] == 10000
+
+
 @pytest.mark.parametrize("body", [b"", b"\n \n\t\n"])
 def test_a_body_without_an_event_is_refused(shared, body):
     server, _ = shared
