@@ -5,6 +5,7 @@
  * before the commit. Rules are checked on those files; only where rows break one are the good ones
  * written a second time.
  */
+#include <inttypes.h>
 #include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
@@ -159,6 +160,79 @@ static enum kol_status write_rows(struct making *making, const struct lake_table
 {
     return lake_write(making->state->lake, making->session, table, making->metadata, select,
                       &making->arena, &making->files, &making->file_count, err);
+}
+
+/* Memory that the newest values of one row of bronze may need while they are gathered, and what the
+ * engine holds beside them, to read and to write. */
+enum { BYTES_PER_ROW = 1536, BYTES_BESIDE = 100 << 20 };
+
+/* In how many parts a table is made that may be: so many that each fits into the engine's memory
+ * even where every row of bronze is of another key. */
+static enum kol_status count_parts(struct making *making, int64_t *parts, struct kol_error *err)
+{
+    struct lake_pin *pin;
+    int64_t rows = 0, memory = making->state->lake->memory_bytes;
+    enum kol_status status = KOL_OK;
+    *parts = 1;
+    if (!making->table->in_parts || memory <= 0) {
+        return KOL_OK;
+    }
+    for (size_t i = 0; i < making->node->input_count && status == KOL_OK; i++) {
+        status = etl_pin(making->state, making->node->inputs[i], &pin, err);
+        rows = status == KOL_OK && pin->files.rows > rows ? pin->files.rows : rows;
+    }
+    int64_t least = memory / 4, usable = memory - BYTES_BESIDE;
+    *parts = rows / ((usable > least ? usable : least) / BYTES_PER_ROW) + 1;
+    return status;
+}
+
+/* The rows of one part: a stretch of what the keys hash to. The engine carries such a condition
+ * down to before it groups by the keys, so that only the part is gathered; one with a division,
+ * which might fail, it does not. The 1 makes it another hash than the engine groups by. */
+static void put_part(struct buf *sql, const struct making *making, int64_t part, int64_t parts)
+{
+    const uint64_t step = UINT64_MAX / (uint64_t)parts, from = step * (uint64_t)part;
+    struct str keys = str_of(making->table->keys);
+    buf_puts(sql, "SELECT * FROM (");
+    buf_put(sql, making->select);
+    buf_puts(sql, "\n) AS whole WHERE hash(1");
+    while (keys.len) {
+        buf_puts(sql, ", ");
+        engine_quote_name(sql, str_cut(&keys, ' '));
+    }
+    buf_printf(sql, ") BETWEEN %" PRIu64 " AND %" PRIu64, from,
+               part == parts - 1 ? UINT64_MAX : from + step - 1);
+}
+
+/* All rows of the SELECT, in parts where it must be. */
+static enum kol_status write_selected(struct making *making, struct kol_error *err)
+{
+    const struct lake_table *table = relaxed(making);
+    struct ice_data_file *files = NULL;
+    size_t count = 0;
+    int64_t parts;
+    enum kol_status status = count_parts(making, &parts, err);
+    if (status != KOL_OK || parts == 1) {
+        return status != KOL_OK ? status : write_rows(making, table, making->select.ptr, err);
+    }
+    for (int64_t part = 0; part < parts && status == KOL_OK; part++) {
+        struct buf sql = {0};
+        put_part(&sql, making, part, parts);
+        status = write_rows(making, table, sql.ptr, err);
+        buf_free(&sql);
+        if (status == KOL_OK && making->file_count) {
+            files = mem_realloc(files, (count + making->file_count) * sizeof *files);
+            memcpy(files + count, making->files, making->file_count * sizeof *files);
+            count += making->file_count;
+        }
+    }
+    making->files = arena_alloc(&making->arena, (count + 1) * sizeof *files);
+    making->file_count = count;
+    if (count) {
+        memcpy(making->files, files, count * sizeof *files);
+    }
+    free(files);
+    return status;
 }
 
 static void remove_files(struct making *making)
@@ -446,7 +520,7 @@ static enum kol_status write_days(struct making *making, struct kol_error *err)
     pthread_rwlock_wrlock(&state->views);
     enum kol_status status = etl_view_days(state, making->node, &making->days, err);
     if (status == KOL_OK) {
-        status = write_rows(making, relaxed(making), making->select.ptr, err);
+        status = write_selected(making, err);
     }
     struct kol_error after;
     enum kol_status restored = etl_view_all(state, making->node, &after);
@@ -458,7 +532,7 @@ static enum kol_status write_days(struct making *making, struct kol_error *err)
 static enum kol_status write_all(struct making *making, struct kol_error *err)
 {
     pthread_rwlock_rdlock(&making->state->views);
-    enum kol_status status = write_rows(making, relaxed(making), making->select.ptr, err);
+    enum kol_status status = write_selected(making, err);
     pthread_rwlock_unlock(&making->state->views);
     return status;
 }

@@ -41,6 +41,8 @@ struct lake_table {
      * days or months (what it is partitioned by) that have new bronze rows are made anew, the rest
      * stays. */
     const char *incremental;
+    /* Each row is made of the bronze rows with its key: many of them are worked off in parts. */
+    bool in_parts;
     int topic;       /* LAKE_BRONZE: enum topic; else -1 */
     const char *doc; /* one sentence: what a row is */
     const struct lake_column *columns;

@@ -384,3 +384,21 @@ def test_days_are_still_known_after_many_commits(kol):
     with catalog_of(kol.data) as catalog:
         assert len(catalog.load_table("bronze.profiles").snapshots()) <= 101
     assert made(kol)["silver.kol_daily"] == ("in part", 2)
+
+
+def test_what_does_not_fit_into_memory_is_made_in_parts_with_the_same_rows(kol):
+    kol("demo", "--kols", 12000, "--days", 1, "--seed", 7)
+    kol("ingest")
+    tables = ["silver.kol_profiles", "silver.kol_content", "silver.kol_daily", "silver.kol_labels"]
+    made(kol, *tables, "--no-online")
+    at_once = contents(kol, tables)
+    files = {table: data_files(kol, table) for table in tables}
+    assert made(kol, *tables, "--full", "--no-online", "--lake-memory", "64MiB").keys() == set(tables)
+    assert contents(kol, tables) == at_once
+    for table in ("silver.kol_profiles", "silver.kol_daily"):
+        assert data_files(kol, table) > files[table], f"{table} was made at once"
+
+
+def data_files(kol, table):
+    with catalog_of(kol.data) as catalog:
+        return len(list(catalog.load_table(table).scan().plan_files()))
