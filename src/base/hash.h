@@ -17,8 +17,8 @@ int32_t hash_partition(struct str key, int32_t count);
 /* 64-bit XXH3: checksums of stored bytes. */
 uint64_t hash_checksum(struct str bytes);
 
-/* 64-bit XXH3 with a seed: for tables whose keys strangers choose, so that they cannot choose them to
- * collide. */
+/* 64-bit XXH3 with a seed: for tables whose keys strangers choose, so that they cannot choose them
+ * to collide. */
 uint64_t hash_seeded(struct str bytes, uint64_t seed);
 
 /* 128-bit XXH3 as 32 lower-case hex digits: names made from content. */
