@@ -56,7 +56,7 @@ static enum kol_status read_page(struct http_call *call, struct api_copy *copy,
     buf_puts(&sql, "SELECT count(*)");
     put_of_kol(&sql, who);
     enum kol_status status = api_session_take(call, copy, &session, err);
-    status = status == KOL_OK ? engine_get_int(session, sql.ptr, &out->total, err) : status;
+    status = status == KOL_OK ? api_lists_int(session, &sql, &out->total, err) : status;
     if (status == KOL_OK && pass < out->total) {
         status = read_keys(session, who, pass, limit, http_call_arena(call), out, err);
     }

@@ -36,15 +36,25 @@ static const struct order {
 
 #define LIST_SEED UINT64_C(0x6c69737473) /* any number, the same in every process */
 
-enum kol_status api_lists_query(struct engine_session *session, const struct buf *sql,
-                                struct engine_result **out, struct kol_error *err)
+static enum kol_status our_fault(enum kol_status status, struct kol_error *err)
 {
-    enum kol_status status = engine_query(session, sql->ptr, out, err);
     if (status != KOL_INVALID) {
         return status;
     }
     struct kol_error refused = *err;
     return kol_fail(err, KOL_CORRUPT, "the copy's lists refuse a query: %s", refused.message);
+}
+
+enum kol_status api_lists_query(struct engine_session *session, const struct buf *sql,
+                                struct engine_result **out, struct kol_error *err)
+{
+    return our_fault(engine_query(session, sql->ptr, out, err), err);
+}
+
+enum kol_status api_lists_int(struct engine_session *session, const struct buf *sql, int64_t *out,
+                              struct kol_error *err)
+{
+    return our_fault(engine_get_int(session, sql->ptr, out, err), err);
 }
 
 /* ---- filters ---- */
@@ -279,7 +289,7 @@ static enum kol_status counted(struct api_copy *copy, struct engine_session *ses
         *out = known;
         return KOL_OK;
     }
-    status = *out < 0 ? engine_get_int(session, sql->ptr, out, err) : KOL_OK;
+    status = *out < 0 ? api_lists_int(session, sql, out, err) : KOL_OK;
     if (status == KOL_OK) {
         keep_count(kept, sql->ptr, hash, *out);
     }

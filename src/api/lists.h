@@ -111,6 +111,8 @@ enum kol_status api_list_page(struct api_copy *copy, struct engine_session *sess
  * of the caller's. */
 enum kol_status api_lists_query(struct engine_session *session, const struct buf *sql,
                                 struct engine_result **out, struct kol_error *err) KOL_CHECKED;
+enum kol_status api_lists_int(struct engine_session *session, const struct buf *sql, int64_t *out,
+                              struct kol_error *err) KOL_CHECKED;
 
 /* ---- kols_list.c ---- */
 

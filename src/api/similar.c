@@ -143,7 +143,7 @@ static enum kol_status find_place(struct search *search, struct kol_error *err)
     }
     put_condition(&sql, "kol_id", search->who->kol_id);
     put_condition(&sql, "platform", search->who->platform);
-    enum kol_status status = engine_get_int(search->session, sql.ptr, &search->place, err);
+    enum kol_status status = api_lists_int(search->session, &sql, &search->place, err);
     if (status == KOL_OK && search->place < 0) {
         status = kol_fail(err, KOL_CORRUPT, "the list by followers lacks %.*s:%.*s",
                           STR_FORMAT(search->who->platform), STR_FORMAT(search->who->kol_id));
