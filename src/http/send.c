@@ -154,7 +154,7 @@ static void add_common(struct http_call *call, struct MHD_Response *response)
         add(response, "Access-Control-Allow-Origin", call->allow_origin);
         add(response, "Access-Control-Expose-Headers",
             "ETag, Age, Cache-Status, X-Request-Id, Retry-After, RateLimit-Limit, "
-            "RateLimit-Remaining, RateLimit-Reset");
+            "RateLimit-Remaining, RateLimit-Reset, *"); /* "*": what the app adds */
     }
     if (call->rate.limit) {
         add_number(response, "RateLimit-Limit", call->rate.limit);
