@@ -212,7 +212,8 @@ class Figures:
         self.rate = 0.0
 
     def take(self, cpu_us, p99_ms, rate):
-        self.cpu_us, self.p99_ms = min(self.cpu_us, cpu_us), min(self.p99_ms, p99_ms)
+        self.cpu_us = min(self.cpu_us, cpu_us)
+        self.p99_ms = min(self.p99_ms, p99_ms or self.p99_ms)  # wrk says 0 where its sums went wrong
         self.rate = max(self.rate, rate)
 
 

@@ -376,7 +376,6 @@ const struct score_models *api_call_models(struct http_call *call)
 
 enum kol_status api_answer(struct http_call *call, struct buf *body)
 {
-    http_json(call, buf_str(body));
-    buf_free(body);
+    http_take_json(call, body);
     return KOL_OK;
 }

@@ -24,6 +24,7 @@
 #include <stdarg.h>
 #include <stdatomic.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "api/parts.h"
@@ -69,10 +70,36 @@ static const char *say(struct http_call *call, const char *format, ...)
     return text;
 }
 
+static long long seconds_of(int64_t left_us)
+{
+    return left_us >= 0 ? left_us / US : -((-left_us + US - 1) / US);
+}
+
 static long long seconds_left(int64_t until_us)
 {
-    int64_t left = until_us - clock_now_us();
-    return left >= 0 ? left / US : -((-left + US - 1) / US);
+    return seconds_of(until_us - clock_now_us());
+}
+
+/* What say() would make of it, which takes a fiftieth of the whole cost of a hit. */
+static const char *say_hit(struct http_call *call, int64_t left_us)
+{
+    static const char said[] = "kol-l1; hit; ttl=";
+    enum { NUMBER = 24 };
+    char *text = arena_alloc(http_call_arena(call), sizeof said + NUMBER), digits[NUMBER];
+    const long long seconds = seconds_of(left_us);
+    size_t count = 0, at = sizeof said - 1;
+    memcpy(text, said, at);
+    for (unsigned long long rest = (unsigned long long)llabs(seconds); rest || !count; rest /= 10) {
+        digits[count++] = (char)('0' + rest % 10);
+    }
+    if (seconds < 0) {
+        text[at++] = '-';
+    }
+    while (count) {
+        text[at++] = digits[--count];
+    }
+    text[at] = '\0';
+    return text;
 }
 
 static struct http_sending sending_of(struct http_call *call, const struct outcome *outcome,
@@ -137,11 +164,11 @@ static struct http_answer *find_ready(struct api *api, struct http_call *call,
     }
     struct http_answer *answer = l1_data(entry);
     http_answer_hold(answer);
-    const int64_t fresh_until_us = l1_fresh_until_us(entry);
+    const int64_t fresh_until_us = l1_fresh_until_us(entry), now_us = clock_now_us();
     *sending = (struct http_sending){
-        .cache_status = say(call, "kol-l1; hit; ttl=%lld", seconds_left(fresh_until_us)),
-        .age_us = clock_now_us() - l1_filled_us(entry),
-        .stale = fresh_until_us < clock_now_us(),
+        .cache_status = say_hit(call, fresh_until_us - now_us),
+        .age_us = now_us - l1_filled_us(entry),
+        .stale = fresh_until_us < now_us,
     };
     l1_release(entry);
     return answer;

@@ -1,6 +1,7 @@
 /* json.c: JSON written by hand into a buffer: commas come by themselves. */
 #include <math.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "api/parts.h"
 #include "base/clock.h"
@@ -29,9 +30,17 @@ void js_close(struct json *json, char bracket)
 
 void js_name(struct json *json, const char *name)
 {
-    separate(json);
-    text_put_json(json->out, str_of(name));
-    buf_putc(json->out, ':');
+    const size_t len = strlen(name);
+    buf_reserve(json->out, len + 4);
+    char *at = json->out->ptr + json->out->len;
+    if (json->comma) {
+        *at++ = ',';
+    }
+    *at++ = '"';
+    memcpy(at, name, len); /* a name of the program's own: nothing in it needs an escape */
+    memcpy(at + len, "\":", 2);
+    json->out->len = (size_t)(at + len + 2 - json->out->ptr);
+    json->out->ptr[json->out->len] = '\0';
     json->comma = false;
 }
 

@@ -3,6 +3,8 @@
 
 #include "api/parts.h"
 
+enum { USUAL_PROFILE = 2000 }; /* bytes that most profiles fit into */
+
 enum kol_status api_get_kol(struct http_call *call, struct kol_error *err)
 {
     struct api_copy *copy;
@@ -17,6 +19,7 @@ enum kol_status api_get_kol(struct http_call *call, struct kol_error *err)
     struct buf body = {0};
     struct json json = {.out = &body};
     const struct api_profile_options options = {.who = &who};
+    buf_reserve(&body, USUAL_PROFILE);
     api_put_profile(&json, copy, &who.record, &options);
     return api_answer(call, &body);
 }

@@ -30,15 +30,20 @@ static void make_etag(struct http_form *form, struct str hash, enum http_coding 
     }
 }
 
-static void take_form(struct http_answer *answer, enum http_coding coding, struct buf *bytes)
+static void copy_form(struct http_answer *answer, enum http_coding coding, struct str bytes)
 {
     struct http_form *form = &answer->forms[coding];
-    form->len = bytes->len;
-    form->bytes = mem_alloc(bytes->len + 1);
-    if (bytes->len) {
-        memcpy(form->bytes, bytes->ptr, bytes->len);
+    form->len = bytes.len;
+    form->bytes = mem_alloc(bytes.len + 1);
+    if (bytes.len) {
+        memcpy(form->bytes, bytes.ptr, bytes.len);
     }
-    form->bytes[bytes->len] = '\0';
+    form->bytes[bytes.len] = '\0';
+}
+
+static void take_form(struct http_answer *answer, enum http_coding coding, struct buf *bytes)
+{
+    copy_form(answer, coding, buf_str(bytes));
     buf_free(bytes);
 }
 
@@ -110,9 +115,8 @@ struct http_answer *http_answer_new(const struct http_answer_options *options, s
                        sizeof answer->cache_public);
     make_cache_control("private", &options->policy, answer->cache_private,
                        sizeof answer->cache_private);
-    struct buf copy = {0}, hash = {0};
-    buf_put(&copy, body);
-    take_form(answer, CODING_IDENTITY, &copy);
+    struct buf hash = {0};
+    copy_form(answer, CODING_IDENTITY, body);
     if (answer->status == 200) {
         hash_put_hex128(&hash, body);
         make_etag(&answer->forms[CODING_IDENTITY], buf_str(&hash), CODING_IDENTITY);
@@ -212,6 +216,13 @@ int http_answer_status(const struct http_answer *answer)
 }
 
 /* ---- what a handler leaves ---- */
+
+void http_take_json(struct http_call *call, struct buf *text)
+{
+    buf_free(&call->text);
+    call->text = *text;
+    *text = (struct buf){0};
+}
 
 void http_json(struct http_call *call, struct str text)
 {

@@ -234,6 +234,8 @@ int http_answer_status(const struct http_answer *answer);
 
 /* The worker's usual way: the body of this call's answer. `text` is copied. */
 void http_json(struct http_call *call, struct str text);
+/* The same, which takes the buffer and leaves it empty. */
+void http_take_json(struct http_call *call, struct buf *text);
 void http_put_header(struct http_call *call, const char *name, const char *format, ...)
     KOL_PRINTF(3, 4);
 /* Makes an answer out of what the handler left: its status, or its problem. The caller holds it. */

@@ -99,6 +99,13 @@ static void test_doubles_are_written_short_and_read_back_the_same(void **state)
                  {DBL_MAX, NULL},
                  {DBL_TRUE_MIN, NULL},
                  {123456789, "123456789"},
+                 {0, "0"},
+                 {-0.05, "-0.05"},
+                 {87.5, "87.5"},
+                 {-1234567.89, "-1234567.89"},
+                 {9999999999999.99, "9999999999999.99"},
+                 {1e13, "10000000000000"},
+                 {0.001, "0.001"},
                  {0.30000000000000004, "0.30000000000000004"}};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct buf text = {0};
