@@ -39,7 +39,7 @@ struct api_copies {
 struct kept_value {
     const char *key;
     pthread_mutex_t lock; /* held while it is made */
-    void *value;
+    _Atomic(void *) value;
     void (*free_value)(void *value);
     struct kept_value *next;
 };
@@ -76,13 +76,19 @@ enum kol_status api_copy_kept(struct api_copy *copy, const char *key,
     struct kept_value *at = kept_of(copy->kept, key);
     enum kol_status status = KOL_OK;
     pthread_mutex_lock(&at->lock);
-    if (!at->value) {
-        status = make(copy, user, &at->value, err);
+    *out = atomic_load(&at->value);
+    if (!*out) {
+        status = make(copy, user, out, err);
         at->free_value = free_value;
+        atomic_store(&at->value, *out);
     }
-    *out = at->value;
     pthread_mutex_unlock(&at->lock);
     return status;
+}
+
+void *api_copy_kept_ready(struct api_copy *copy, const char *key)
+{
+    return atomic_load(&kept_of(copy->kept, key)->value);
 }
 
 static void free_kept(struct api_kept *kept)
@@ -90,8 +96,9 @@ static void free_kept(struct api_kept *kept)
     while (kept->first) {
         struct kept_value *at = kept->first;
         kept->first = at->next;
-        if (at->value && at->free_value) {
-            at->free_value(at->value);
+        void *value = atomic_load(&at->value);
+        if (value && at->free_value) {
+            at->free_value(value);
         }
         pthread_mutex_destroy(&at->lock);
         free(at);

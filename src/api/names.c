@@ -19,9 +19,14 @@
 #endif
 
 enum {
-    NOTED_POINTS = 50,    /* prefixes of so many characters */
-    NOTED_FROM = 4096,    /* whose runs are longer; a shorter one is looked at as a whole */
-    BEST = 2 * NAMES_MOST /* places: a KOL may be there by its name and by its id */
+    NOTED_POINTS = 50,     /* prefixes of so many characters */
+    NOTED_FROM = 4096,     /* whose runs are longer; a shorter one is looked at as a whole */
+    BEST = 2 * NAMES_MOST, /* places: a KOL may be there by its name and by its id */
+    NEAR_TEXT = 64,        /* bytes of a text that near ones are looked for */
+    NEAR_EDITS = 2,        /* how far they may be */
+    NEAR_RUN = NOTED_FROM, /* the longest run that is looked at as a whole for it */
+    NEAR_FIRST = 3,        /* letters that are also tried as others */
+    NEAR_AROUND = 4        /* places on either side of where an altered text would stand */
 };
 
 struct name_row {
@@ -599,4 +604,180 @@ size_t api_names_search(const struct api_names *names, struct str text, int plat
         out[i] = hit_of(names, found.ranks[i], text);
     }
     return found.count;
+}
+
+/* ---- names that are nearly so ---- */
+
+struct near {
+    const struct wanted *wanted;
+    struct str text;
+    size_t most; /* edits */
+    size_t count, max;
+    struct near_name {
+        uint32_t rank;
+        size_t edits;
+    } best[NAMES_MOST];
+};
+
+static size_t least(size_t a, size_t b)
+{
+    return a < b ? a : b;
+}
+
+/* How many edits make b of a: bytes put in, left out, replaced, and neighbours swapped. Above
+ * `most` it may be any number above it. */
+static size_t edits_between(struct str a, struct str b, size_t most)
+{
+    size_t rows[3][NEAR_TEXT + NEAR_EDITS + 1];
+    if (a.len > b.len + most || b.len > a.len + most || b.len > NEAR_TEXT + NEAR_EDITS) {
+        return most + 1;
+    }
+    for (size_t j = 0; j <= b.len; j++) {
+        rows[0][j] = j;
+    }
+    for (size_t i = 1; i <= a.len; i++) {
+        size_t *row = rows[i % 3], smallest_here = i;
+        const size_t *above = rows[(i + 2) % 3], *before = rows[(i + 1) % 3];
+        row[0] = i;
+        for (size_t j = 1; j <= b.len; j++) {
+            const bool same = a.ptr[i - 1] == b.ptr[j - 1];
+            row[j] = least(above[j - 1] + !same, least(above[j], row[j - 1]) + 1);
+            if (i > 1 && j > 1 && a.ptr[i - 1] == b.ptr[j - 2] && a.ptr[i - 2] == b.ptr[j - 1]) {
+                row[j] = least(row[j], before[j - 2] + 1);
+            }
+            smallest_here = least(smallest_here, row[j]);
+        }
+        if (smallest_here > most) {
+            return most + 1;
+        }
+    }
+    return rows[a.len % 3][b.len];
+}
+
+static bool is_nearer(const struct near_name *a, const struct near_name *b)
+{
+    return a->edits != b->edits ? a->edits < b->edits : a->rank < b->rank;
+}
+
+/* Puts a KOL where it belongs among the best; one that is there by its other text keeps the nearer
+ * place. */
+static void consider(struct near *near, uint32_t place)
+{
+    const struct near_name one = {
+        place >> 1, edits_between(near->text, text_of(near->wanted->names, place), near->most)};
+    size_t at = 0;
+    if (one.edits > near->most || !is_wanted(near->wanted, place)) {
+        return;
+    }
+    while (at < near->count && near->best[at].rank != one.rank) {
+        at++;
+    }
+    if (at == near->count) {
+        if (near->count == near->max && !is_nearer(&one, &near->best[--at])) {
+            return;
+        }
+        near->count += near->count < near->max;
+    } else if (!is_nearer(&one, &near->best[at])) {
+        return;
+    }
+    for (; at > 0 && is_nearer(&one, &near->best[at - 1]); at--) {
+        near->best[at] = near->best[at - 1];
+    }
+    near->best[at] = one;
+}
+
+/* Where an edit is not among the first letters: what begins as the text does, as far as there are
+ * not too many of them; else the most popular of these. */
+static void consider_beginnings(struct near *near)
+{
+    const struct api_names *names = near->wanted->names;
+    struct run run = {0, names->sorted_count};
+    for (size_t len = 1; len <= near->text.len && run.to - run.from > NEAR_RUN; len++) {
+        const struct run longer = run_of(names, (struct str){near->text.ptr, len});
+        if (longer.from == longer.to) {
+            break;
+        }
+        run = longer;
+    }
+    if (run.to - run.from <= NEAR_RUN) {
+        for (uint32_t i = run.from; i < run.to; i++) {
+            consider(near, names->sorted[i]);
+        }
+        return;
+    }
+    const struct noted *noted = find_noted(names, run);
+    for (size_t i = 0; noted && i < BEST; i++) {
+        consider(near, noted->best[i]);
+    }
+}
+
+static void consider_around(struct near *near, struct str text)
+{
+    const struct api_names *names = near->wanted->names;
+    const uint32_t at = find(names, 0, text, false);
+    const uint32_t from = at > NEAR_AROUND ? at - NEAR_AROUND : 0;
+    for (uint32_t i = from; i < names->sorted_count && i < at + NEAR_AROUND; i++) {
+        consider(near, names->sorted[i]);
+    }
+}
+
+/* The text with one letter left out, and with two of them swapped: an edit among the first letters
+ * sends it to another place of the alphabet. */
+static void consider_less(struct near *near)
+{
+    char altered[NEAR_TEXT];
+    const size_t len = near->text.len;
+    for (size_t i = 0; i + 1 < len; i++) {
+        memcpy(altered, near->text.ptr, len);
+        altered[i] = near->text.ptr[i + 1];
+        altered[i + 1] = near->text.ptr[i];
+        consider_around(near, (struct str){altered, len});
+        memmove(altered + i + 1, near->text.ptr + i + 2, len - i - 2);
+        consider_around(near, (struct str){altered, len - 1});
+    }
+}
+
+/* The text with another letter in place of one of the first, and with one put in before it. Behind
+ * the first letters a run of alike beginnings holds these. */
+static void consider_more(struct near *near)
+{
+    static const char letters[] = "abcdefghijklmnopqrstuvwxyz0123456789._- ";
+    char altered[NEAR_TEXT + 1];
+    const size_t len = near->text.len;
+    for (size_t i = 0; i < NEAR_FIRST && i < len; i++) {
+        for (const char *letter = letters; *letter; letter++) {
+            memcpy(altered, near->text.ptr, len);
+            altered[i] = *letter;
+            consider_around(near, (struct str){altered, len});
+            memcpy(altered + i + 1, near->text.ptr + i, len - i);
+            consider_around(near, (struct str){altered, len + 1});
+        }
+    }
+}
+
+size_t api_names_near(const struct api_names *names, struct str text, int platform, size_t max,
+                      struct names_hit *out)
+{
+    const struct wanted wanted = {names, platform};
+    struct near near = {
+        .wanted = &wanted, .text = text, .max = max < NAMES_MOST ? max : NAMES_MOST};
+    if (!text.len || text.len > NEAR_TEXT || !near.max) {
+        return 0;
+    }
+    near.most = text.len < NAMES_NEAR_TWO ? 1 : NEAR_EDITS;
+    consider_beginnings(&near);
+    consider_around(&near, text);
+    consider_less(&near);
+    consider_more(&near);
+    if (!near.count) {
+        struct found found = {.max = near.max};
+        add_run(&wanted, run_of(names, text), &found);
+        for (; near.count < found.count; near.count++) {
+            near.best[near.count].rank = found.ranks[near.count];
+        }
+    }
+    for (size_t i = 0; i < near.count; i++) {
+        out[i] = hit_of(names, near.best[i].rank, text);
+    }
+    return near.count;
 }

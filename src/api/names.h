@@ -51,12 +51,24 @@ size_t api_names_suggest(const struct api_names *names, struct str prefix, size_
 size_t api_names_search(const struct api_names *names, struct str text, int platform, size_t max,
                         struct names_hit *out);
 
+/* Those whose name or id is nearest to a folded text that nobody has: one edit away (a byte more,
+ * less or another, or two swapped), from NAMES_NEAR_TWO bytes on also two, the nearest first, then
+ * by popularity; where there is none, those that begin with it. At most `max`, at most NAMES_MOST.
+ * Bounded, so that it can be asked for every unknown name: it looks at some thousand texts that are
+ * near by alphabet, and may miss one whose first letters differ. A text of more than 64 bytes has
+ * no near ones. */
+enum { NAMES_NEAR_TWO = 5 };
+size_t api_names_near(const struct api_names *names, struct str text, int platform, size_t max,
+                      struct names_hit *out);
+
 /* ---- names_copy.c ---- */
 
 /* The names of a copy: made at the first use, or before by api_names_prepare(), and kept with it.
  */
 enum kol_status api_names_of(struct api_copy *copy, const struct api_names **out,
                              struct kol_error *err) KOL_CHECKED;
+/* The same where they are made, else NULL, without a wait. */
+const struct api_names *api_names_ready(struct api_copy *copy);
 /* A failure is logged; the first search tries again. */
 void api_names_prepare(struct api_copy *copy);
 /* The records of what was found there. */

@@ -74,6 +74,11 @@ enum kol_status api_names_of(struct api_copy *copy, const struct api_names **out
     return status;
 }
 
+const struct api_names *api_names_ready(struct api_copy *copy)
+{
+    return api_copy_kept_ready(copy, "names");
+}
+
 void api_names_prepare(struct api_copy *copy)
 {
     const struct api_names *names;

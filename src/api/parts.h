@@ -95,6 +95,9 @@ enum kol_status api_copy_kept(struct api_copy *copy, const char *key,
                               void *user, void (*free_value)(void *value), void **out,
                               struct kol_error *err) KOL_CHECKED;
 
+/* The value where it is there, else NULL; it does not wait for one that is in the making. */
+void *api_copy_kept_ready(struct api_copy *copy, const char *key);
+
 /* Whether a table of the lake ("silver.kol_daily") is in the lists of the copy: a run that lacks it
  * makes a copy without it. */
 bool api_copy_has(const struct api_copy *copy, const char *table);

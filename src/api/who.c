@@ -6,7 +6,13 @@
  */
 #include <string.h>
 
-#include "api/parts.h"
+#include "api/names.h"
+#include "base/fold.h"
+
+enum {
+    NEAR_NAMES = 3,     /* that a 404 tells */
+    NEAR_NAME_MAX = 100 /* bytes of one; longer ones are left out */
+};
 
 const char *const api_platforms[API_PLATFORM_COUNT] = {"tiktok", "twitter", "youtube", "instagram"};
 
@@ -93,6 +99,49 @@ enum kol_status api_who_is(struct api_copy *copy, struct str text, struct str pl
     return KOL_OK;
 }
 
+/* " The nearest names: tiktok:ly.sport, ..." where there are KOLs with nearly such a name. It is
+ * only help, and mostly told by an event thread: nothing is waited for. */
+static void put_nearest(struct buf *out, struct api_copy *copy, struct str text,
+                        struct str platform)
+{
+    const struct api_names *names = api_names_ready(copy);
+    struct names_hit hits[NEAR_NAMES];
+    struct str named, id;
+    struct buf folded = {0};
+    int place = NAMES_ANYWHERE;
+    api_cut_id(text, &named, &id);
+    platform = named.len ? named : platform;
+    for (int i = 0; i < API_PLATFORM_COUNT; i++) {
+        place = str_is(platform, api_platforms[i]) ? i : place;
+    }
+    if (!names) {
+        return;
+    }
+    fold_put(&folded, id);
+    const size_t count = api_names_near(names, buf_str(&folded), place, NEAR_NAMES, hits);
+    for (size_t i = 0; i < count; i++) {
+        if (hits[i].kol_id.len <= NEAR_NAME_MAX) {
+            buf_printf(out, "%s%s:%.*s",
+                       out->len ? ", " : " The nearest names: ", api_platforms[hits[i].platform],
+                       STR_FORMAT(hits[i].kol_id));
+        }
+    }
+    buf_free(&folded);
+}
+
+static enum kol_status not_found(struct http_call *call, struct api_copy *copy, struct str text,
+                                 struct str platform)
+{
+    struct buf nearest = {0};
+    put_nearest(&nearest, copy, text, platform);
+    enum kol_status status =
+        http_problem(call, "not_found", "No KOL is called '%.*s'%s%.*s.%.*s%s", STR_FORMAT(text),
+                     platform.len ? " on " : "", STR_FORMAT(platform), (int)nearest.len,
+                     nearest.len ? nearest.ptr : "", nearest.len ? "." : "");
+    buf_free(&nearest);
+    return status;
+}
+
 enum kol_status api_who(struct http_call *call, struct api_copy *copy, struct api_who *out,
                         struct kol_error *err)
 {
@@ -100,8 +149,7 @@ enum kol_status api_who(struct http_call *call, struct api_copy *copy, struct ap
     struct str platform = http_text(call, api_field(call, "platform"));
     enum kol_status status = api_who_is(copy, text, platform, out, err);
     if (status == KOL_NOT_FOUND) {
-        return http_problem(call, "not_found", "No KOL is called '%.*s'%s%.*s.", STR_FORMAT(text),
-                            platform.len ? " on " : "", STR_FORMAT(platform));
+        return not_found(call, copy, text, platform);
     }
     if (status == KOL_INVALID) {
         return http_problem(call, "invalid_parameter", "%s", err->message);

@@ -203,6 +203,114 @@ static void test_a_long_name_is_cut(void **state)
     buf_free(&name);
 }
 
+/* Edits between two texts, by the definition: of all ways to begin, the cheapest. */
+static size_t plain_edits(const char *a, const char *b, size_t most)
+{
+    if (!*a || !*b) {
+        return strlen(a) + strlen(b);
+    }
+    if (*a == *b) {
+        return plain_edits(a + 1, b + 1, most);
+    }
+    if (!most) {
+        return 1;
+    }
+    size_t best = plain_edits(a + 1, b + 1, most - 1);
+    size_t more = plain_edits(a + 1, b, most - 1), less = plain_edits(a, b + 1, most - 1);
+    best = more < best ? more : best;
+    best = less < best ? less : best;
+    if (a[1] == b[0] && a[0] == b[1]) {
+        size_t swapped = plain_edits(a + 2, b + 2, most - 1);
+        best = swapped < best ? swapped : best;
+    }
+    return best + 1;
+}
+
+static size_t kol_edits(const struct world *world, const struct names_hit *hit, const char *text)
+{
+    for (size_t i = 0; i < KOLS; i++) {
+        char key[TEXT + 1];
+        snprintf(key, sizeof key, "%s%s", i % 3 ? "" : "K", world->id[i]);
+        if (str_is(hit->kol_id, key) && world->platform[i] == hit->platform) {
+            size_t id = plain_edits(world->id[i], text, 2);
+            size_t name = plain_edits(world->name[i], text, 2);
+            size_t least = id < name || !world->name[i][0] ? id : name;
+            if (least <= 2) {
+                return least;
+            }
+        }
+    }
+    return 3;
+}
+
+/* A name with one edit is found again: left out and swapped anywhere, replaced behind the run of
+ * alike beginnings. */
+static void test_near(void **state)
+{
+    struct world *world = make_world(TEXT - 2);
+    struct random_stream random;
+    (void)state;
+    random_seed(&random, (const uint64_t[]){8}, 1);
+    for (int turn = 0, asked = 0; asked < 60; turn++) {
+        struct names_hit hits[NAMES_MOST];
+        char text[TEXT];
+        strcpy(text, world->id[random_below(&random, KOLS)]);
+        const size_t len = strlen(text);
+        if (len < 16) {
+            continue;
+        }
+        const size_t at = 2 + random_below(&random, len - 3); /* within no character */
+        if (asked % 3 == 0) {
+            memmove(text + at, text + at + 1, len - at);
+        } else if (asked % 3 == 1) {
+            char kept = text[at];
+            text[at] = text[at + 1];
+            text[at + 1] = kept;
+        } else {
+            text[len - 1 - at / 4] = 'x';
+        }
+        asked++;
+        size_t count = api_names_near(world->names, str_of(text), NAMES_ANYWHERE, 3, hits);
+        assert_true(count >= 1 && count <= 3);
+        size_t before = 0;
+        for (size_t i = 0; i < count; i++) {
+            size_t edits = kol_edits(world, &hits[i], text);
+            assert_true(edits >= before && edits <= 2);
+            assert_true(i > 0 || edits <= 1);
+            before = edits;
+        }
+        count = api_names_near(world->names, str_of(text), 2, 3, hits);
+        for (size_t i = 0; i < count; i++) {
+            assert_int_equal(hits[i].platform, 2);
+        }
+    }
+    free_world(world);
+}
+
+/* What is near nothing begins something, or is nothing at all. */
+static void test_near_nothing(void **state)
+{
+    struct names_hit hits[3];
+    char text[100];
+    struct api_names *names = api_names_new();
+    (void)state;
+    assert_true(api_names_add(names, 0, str_of("ly.sport"), str_of("ly.sport"), str_of("ly")));
+    assert_true(api_names_add(names, 1, str_of("x"), str_of("x"), str_of("")));
+    api_names_finish(names);
+    assert_int_equal(api_names_near(names, str_of("ly.s"), NAMES_ANYWHERE, 3, hits), 1);
+    assert_int_equal(api_names_near(names, str_of("ly.sprot"), NAMES_ANYWHERE, 3, hits), 1);
+    assert_true(str_is(hits[0].kol_id, "ly.sport"));
+    assert_int_equal(api_names_near(names, str_of("ly.sprot"), 1, 3, hits), 0);
+    assert_int_equal(api_names_near(names, str_of("nobody"), NAMES_ANYWHERE, 3, hits), 0);
+    assert_int_equal(api_names_near(names, str_of(""), NAMES_ANYWHERE, 3, hits), 0);
+    memset(text, 'a', sizeof text);
+    for (size_t len = 60; len < sizeof text; len++) {
+        struct str long_one = {text, len};
+        assert_int_equal(api_names_near(names, long_one, NAMES_ANYWHERE, 3, hits), 0);
+    }
+    api_names_free(names);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -210,6 +318,8 @@ int main(void)
         cmocka_unit_test(test_each_part_is_found_the_best_match_first),
         cmocka_unit_test(test_nothing_is_found_in_nothing),
         cmocka_unit_test(test_a_long_name_is_cut),
+        cmocka_unit_test(test_near),
+        cmocka_unit_test(test_near_nothing),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
