@@ -3,12 +3,16 @@
  * served.
  *
  * One round is ingest, etl and the online copy, one after the other in one thread; the API sees the
- * new copy by itself. A round that fails is said and tried again with the next one: the API goes on
- * with the copy that it has. A round without new events costs a look at the log.
+ * new copy by itself. Where another model serves than scored last, etl runs without new events too:
+ * it finds that only the scores are to be made anew. Now and then the tables are kept up, as by
+ * `kol maintain`, behind a round that went well. A round that fails is said and tried again with
+ * the next one: the API goes on with the copy that it has. A round without new events costs a look
+ * at the log and at the aliases of the models.
  */
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "base/clock.h"
@@ -18,6 +22,7 @@
 #include "cmd/serve.h"
 #include "lake/etl.h"
 #include "lake/ingest.h"
+#include "lake/maintain.h"
 #include "online/online.h"
 #include "registry/registry.h"
 #include "version.h"
@@ -32,6 +37,10 @@ struct timer {
     pthread_cond_t wake;
     bool stopping;   /* under the lock */
     bool etl_is_due; /* a round failed behind its ingest, or none was made yet */
+    /* The versions by which the last complete round scored, by kind. A version never changes, so
+     * their names are enough. */
+    char scored_by[SCORE_KINDS][32];
+    int64_t kept_up_ns; /* when the tables were kept up last; 0: not since the start */
 };
 
 static enum kol_status ingest(struct timer *timer, struct lake *lake, int64_t *events,
@@ -74,9 +83,64 @@ static enum kol_status etl(struct timer *timer, struct lake *lake, struct kol_er
     return status;
 }
 
+/* The versions that serve now. Read before etl loads them: where an alias moves in between, the
+ * next round runs once more and finds nothing to do. */
+static enum kol_status which_serve(const struct timer *timer, char out[SCORE_KINDS][32],
+                                   struct kol_error *err)
+{
+    struct registry *registry = NULL;
+    const struct registry_options options = {.data = timer->call->data};
+    enum kol_status status = registry_open(&options, &registry, err);
+    for (int kind = 0; kind < SCORE_KINDS && status == KOL_OK; kind++) {
+        status = registry_which_serves(registry, (enum score_kind)kind, out[kind], err);
+    }
+    registry_close(&registry);
+    return status;
+}
+
+/* As `kol maintain` does without flags. What could not be kept up is said and waits for the next
+ * time: the round itself went well. */
+static void keep_up(struct timer *timer, struct lake *lake)
+{
+    struct kol_error err;
+    const int64_t day_us = INT64_C(86400000000), now_ns = clock_mono_ns();
+    const int64_t pause_us = config_int(timer->call->config, OPTION_RUN_MAINTAIN);
+    const struct maintain_options options = {
+        .lake = lake,
+        .target_bytes = INT64_C(128) << 20,
+        .expire_age_us = 7 * day_us,
+        .keep = 5,
+        .orphan_age_us = 3 * day_us,
+    };
+    if (!pause_us || (timer->kept_up_ns && now_ns - timer->kept_up_ns < pause_us * 1000)) {
+        return;
+    }
+    enum kol_status status = maintain_run(&options, &err);
+    timer->kept_up_ns = clock_mono_ns();
+    if (status == KOL_OK) {
+        log_info("the tables were kept up in %.1f s", (double)(timer->kept_up_ns - now_ns) / 1e9);
+    } else if (status != KOL_INTERRUPTED) {
+        log_warn("not all tables could be kept up (`kol maintain` names them): %s", err.message);
+    }
+}
+
+/* Other models than those of the last round make etl due. */
+static enum kol_status look_at_models(struct timer *timer, char serving[SCORE_KINDS][32],
+                                      struct kol_error *err)
+{
+    enum kol_status status = which_serve(timer, serving, err);
+    for (int kind = 0; kind < SCORE_KINDS && status == KOL_OK; kind++) {
+        if (strcmp(serving[kind], timer->scored_by[kind]) != 0) {
+            timer->etl_is_due = true;
+        }
+    }
+    return status;
+}
+
 static enum kol_status one_round(struct timer *timer, struct kol_error *err)
 {
     struct lake *lake = NULL;
+    char serving[SCORE_KINDS][32];
     int64_t events = 0, begun_ns = clock_mono_ns();
     enum kol_status status = command_open_lake(timer->call, false, &lake, err);
     if (status == KOL_OK) {
@@ -85,13 +149,20 @@ static enum kol_status one_round(struct timer *timer, struct kol_error *err)
     if (events) {
         timer->etl_is_due = true; /* also where ingest failed behind some of them */
     }
+    if (status == KOL_OK) {
+        status = look_at_models(timer, serving, err);
+    }
     if (status == KOL_OK && timer->etl_is_due) {
         status = etl(timer, lake, err);
         if (status == KOL_OK) {
             timer->etl_is_due = false;
+            memcpy(timer->scored_by, serving, sizeof serving);
             log_info("%lld new events are in the tables and in the copy after %.1f s",
                      (long long)events, (double)(clock_mono_ns() - begun_ns) / 1e9);
         }
+    }
+    if (status == KOL_OK) {
+        keep_up(timer, lake);
     }
     lake_close(&lake);
     return status;
