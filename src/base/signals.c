@@ -9,8 +9,11 @@
 
 #include "base/mem.h"
 
-static volatile sig_atomic_t asked; /* how often */
-static volatile sig_atomic_t reload_asked;
+/* Set by handlers, read by any thread: sig_atomic_t would do for the thread that is interrupted
+ * alone. A handler may touch what is atomic without a lock. */
+static atomic_int asked;
+static atomic_int reload_asked;
+_Static_assert(ATOMIC_INT_LOCK_FREE == 2, "handlers set them");
 static int stop_pipe[2] = {-1, -1};
 
 static void on_stop(int number)
@@ -77,7 +80,5 @@ void signals_catch_reload(void)
 
 bool signals_take_reload(void)
 {
-    bool was_asked = reload_asked != 0;
-    reload_asked = 0;
-    return was_asked;
+    return atomic_exchange(&reload_asked, 0) != 0;
 }
