@@ -213,12 +213,15 @@ class Figures:
 
     def take(self, cpu_us, p99_ms, rate):
         self.cpu_us = min(self.cpu_us, cpu_us)
-        self.p99_ms = min(self.p99_ms, p99_ms or self.p99_ms)  # wrk says 0 where its sums went wrong
+        self.p99_ms = min(self.p99_ms, p99_ms or self.p99_ms)  # wrk says 0 or nan where its sums went wrong
         self.rate = max(self.rate, rate)
 
 
 def milliseconds(text):
-    number, unit = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text).groups()
+    found = re.fullmatch(r"([\d.]+)(us|ms|s|m)", text)
+    if not found:
+        return 0.0  # "-nan"
+    number, unit = found.groups()
     return float(number) * {"us": 0.001, "ms": 1, "s": 1000, "m": 60000}[unit]
 
 
