@@ -29,13 +29,6 @@ void api_cut_id(struct str text, struct str *platform, struct str *id)
     }
 }
 
-/* One record of a platform that is named. */
-static enum kol_status who_on(struct api_copy *copy, struct str platform, struct str id,
-                              struct api_who *out, struct kol_error *err)
-{
-    return online_get(copy->online, ONLINE_KOL, platform, id, &out->record, err);
-}
-
 /* The one with most followers; the other platforms are noted. */
 static enum kol_status who_anywhere(struct api_copy *copy, struct str id, struct api_who *out,
                                     struct kol_error *err)
@@ -56,23 +49,32 @@ static enum kol_status who_anywhere(struct api_copy *copy, struct str id, struct
     return KOL_OK;
 }
 
-/* Platforms beside this one that have the name; a failure here leaves the list empty. */
-static void find_others(struct api_copy *copy, struct api_who *who)
+/* The one of a platform that is named, out of those of all platforms, which lie side by side; the
+ * others are noted. A record of another platform that is damaged leaves the list empty. */
+static enum kol_status who_on(struct api_copy *copy, struct str platform, struct str id,
+                              struct api_who *out, struct kol_error *err)
 {
     struct online_record records[API_PLATFORM_COUNT];
-    size_t count;
     struct kol_error ignored;
-    if (online_find(copy->online, ONLINE_KOL, who->kol_id, records, API_PLATFORM_COUNT, &count,
-                    &ignored) != KOL_OK) {
-        return;
+    size_t count;
+    bool found = false;
+    if (online_find(copy->online, ONLINE_KOL, id, records, API_PLATFORM_COUNT, &count, &ignored) !=
+        KOL_OK) {
+        count = 0;
     }
     for (size_t i = 0; i < count; i++) {
-        struct str platform;
-        if (online_text(&records[i], copy->kol.platform, &platform) &&
-            !str_equal(platform, who->platform)) {
-            who->also_on[who->also_count++] = platform;
+        struct str its;
+        if (!online_text(&records[i], copy->kol.platform, &its)) {
+            continue;
+        }
+        if (str_equal(its, platform)) {
+            out->record = records[i];
+            found = true;
+        } else {
+            out->also_on[out->also_count++] = its;
         }
     }
+    return found ? KOL_OK : online_get(copy->online, ONLINE_KOL, platform, id, &out->record, err);
 }
 
 enum kol_status api_who_is(struct api_copy *copy, struct str text, struct str platform,
@@ -93,9 +95,6 @@ enum kol_status api_who_is(struct api_copy *copy, struct str text, struct str pl
     }
     online_text(&out->record, copy->kol.platform, &out->platform);
     online_text(&out->record, copy->kol.kol_id, &out->kol_id);
-    if (platform.len) {
-        find_others(copy, out);
-    }
     return KOL_OK;
 }
 
