@@ -2,6 +2,7 @@
  * answer.c: ready answers: counted, constant, in each coding that pays, with their ETags and their
  * Cache-Control made once; and what a handler leaves, made into one.
  */
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -138,13 +139,15 @@ struct http_answer *http_answer_new(const struct http_answer_options *options, s
     return answer;
 }
 
-/* The same answer without a body. */
+/* The same answer without a body: what lies between `holds`, which others count meanwhile, and the
+ * forms. */
 static struct http_answer *copy_head(const struct http_answer *answer)
 {
-    struct http_answer *copy = mem_alloc(sizeof *copy);
-    *copy = *answer;
+    const size_t from = offsetof(struct http_answer, status);
+    struct http_answer *copy = mem_zalloc(1, sizeof *copy);
+    memcpy((char *)copy + from, (const char *)answer + from,
+           offsetof(struct http_answer, forms) - from);
     copy->holds = 1;
-    memset(copy->forms, 0, sizeof copy->forms);
     if (answer->headers) {
         size_t size = headers_size(answer->headers);
         copy->headers = memcpy(mem_alloc(size), answer->headers, size);

@@ -93,7 +93,7 @@ struct http_form {
 };
 
 struct http_answer {
-    _Atomic int holds;
+    _Atomic int holds; /* first, and forms last: a copy of the head takes what lies between */
     int status;
     char type[96];
     bool varies; /* by Accept-Encoding */
