@@ -84,6 +84,7 @@ def long():
     return [
         build("release"),
         build("fail", "src/kol"),
+        build("tsan", "src/kol"),
         system("long", "release", "-v", "-m", "long", "--durations", "0", "-o", "timeout=3600"),
         Part("fuzz", "command", ["tools/fuzz.sh"]),
     ]

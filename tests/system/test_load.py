@@ -131,7 +131,8 @@ def p99(times):
 
 
 def drip(address, count, ending, opened):
-    """Connections that send a byte a second of a head that never ends; closed ones come again."""
+    """Connections that send a byte a second of a head that never ends; closed ones come again.
+    opened: how many are open, and how many the server has closed."""
     host, port = address.rsplit(":", 1)
     socks = [None] * count
     text = b"GET /api/v1/kols HTTP/1.1\r\nHost: x\r\nX-Slow: " + b"y" * 4000
@@ -146,6 +147,7 @@ def drip(address, count, ending, opened):
             except BlockingIOError:
                 pass
             except OSError:
+                opened[1] += sock is not None
                 sock and sock.close()
                 socks[i] = None
         opened[0] = sum(sock is not None for sock in socks)
@@ -164,12 +166,13 @@ def test_500_slow_clients_slow_nobody(serve):
     seconds = min(20.0, seconds_of(20))
     times_of_others(served, 1)
     before = times_of_others(served, seconds)
-    ending, opened = threading.Event(), [0]
+    ending, opened = threading.Event(), [0, 0]
     thread = threading.Thread(target=drip, args=(served.address, 500, ending, opened))
     thread.start()
     try:
         wait_until(lambda: opened[0] == 500, "500 slow connections")
         during = times_of_others(served, seconds)
+        wait_until(lambda: opened[1] >= 500, "the slow ones to be closed")
     finally:
         ending.set()
         thread.join()
