@@ -16,7 +16,7 @@ packages_of() {
         libgnutls28-dev libjansson-dev liblmdb-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev \
         meson ninja-build pkgconf python3 python3-venv zlib1g-dev ;;
     make) echo make ;;
-    test) echo man-db procps shellcheck util-linux ;;
+    test) echo curl man-db openssl procps shellcheck util-linux ;;
     shell) echo shellcheck ;;
     lint) echo clang clang-tidy ;;
     fuzz) echo clang libclang-rt-dev llvm ;;
