@@ -322,9 +322,8 @@ static void limit_memory(const struct lake *lake)
     fclose(statm);
     struct rlimit limit;
     if (got == 1 && lake->memory_bytes && getrlimit(RLIMIT_DATA, &limit) == 0) {
-        long threads = lake->threads ? lake->threads : sysconf(_SC_NPROCESSORS_ONLN);
         rlim_t most = (rlim_t)lake->memory_bytes + (rlim_t)lake->memory_bytes / 4 + SLACK +
-                      (rlim_t)threads * STACK + pages * (rlim_t)sysconf(_SC_PAGESIZE);
+                      (rlim_t)lake_threads(lake) * STACK + pages * (rlim_t)sysconf(_SC_PAGESIZE);
         limit.rlim_cur = most < limit.rlim_max ? most : limit.rlim_max;
         if (setrlimit(RLIMIT_DATA, &limit)) {
             log_warn("the system does not limit the memory");

@@ -51,16 +51,21 @@ static int by_day(const void *a, const void *b)
     return (left > right) - (left < right);
 }
 
+static void add_number(struct etl_days *days, int32_t number)
+{
+    if (days->count == days->cap) {
+        days->cap = days->cap ? 2 * days->cap : 64;
+        days->days = mem_realloc(days->days, days->cap * sizeof *days->days);
+    }
+    days->days[days->count++] = number;
+}
+
 static bool add_day(struct etl_days *days, const struct ice_data_file *file)
 {
     if (days->count == MAX_DAYS) {
         return false;
     }
-    if (days->count == days->cap) {
-        days->cap = days->cap ? 2 * days->cap : 64;
-        days->days = mem_realloc(days->days, days->cap * sizeof *days->days);
-    }
-    days->days[days->count++] = period_of(days, file);
+    add_number(days, period_of(days, file));
     return true;
 }
 
@@ -224,6 +229,110 @@ enum kol_status etl_view_all(struct etl_state *state, const struct graph_node *n
         }
     }
     return status;
+}
+
+/* ---- how much there is ---- */
+
+enum kol_status etl_count_rows(struct etl_state *state, const struct graph_node *node,
+                               const struct etl_days *days, int64_t *rows, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    *rows = 0;
+    for (size_t i = 0; i < node->input_count && status == KOL_OK; i++) {
+        struct lake_pin *pin;
+        int64_t count = 0;
+        status = etl_pin(state, node->inputs[i], &pin, err);
+        for (size_t file = 0; status == KOL_OK && file < pin->files.count; file++) {
+            const struct ice_data_file *one = &pin->files.files[file];
+            count += !days || !is_bronze(node->inputs[i]) || has_day(days, one) ? one->rows : 0;
+        }
+        *rows = count > *rows ? count : *rows;
+    }
+    return status;
+}
+
+/* What is wanted of one input: its days where `rows` is NULL, else how many rows each of them has.
+ */
+static bool add_wanted(const struct lake_pin *pin, const struct etl_days *wanted,
+                       struct etl_days *days, int64_t *rows)
+{
+    bool known = is_by_day(pin->metadata, &pin->files);
+    for (size_t i = 0; i < pin->files.count && known; i++) {
+        const struct ice_data_file *file = &pin->files.files[i];
+        if (wanted && !has_day(wanted, file)) {
+            continue;
+        }
+        if (rows) {
+            const int32_t day = period_of(days, file);
+            const int32_t *found = bsearch(&day, days->days, days->count, sizeof day, by_day);
+            rows[found - days->days] += file->rows;
+        } else {
+            known = add_day(days, file);
+        }
+    }
+    return known;
+}
+
+static enum kol_status each_wanted(struct etl_state *state, const struct graph_node *node,
+                                   const struct etl_days *wanted, struct etl_days *days,
+                                   int64_t *rows, bool *known, struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < node->input_count && status == KOL_OK && *known; i++) {
+        struct lake_pin *pin;
+        status = etl_pin(state, node->inputs[i], &pin, err);
+        if (status == KOL_OK) {
+            *known = is_bronze(node->inputs[i]) && add_wanted(pin, wanted, days, rows);
+        }
+    }
+    return status;
+}
+
+static size_t cut(const struct etl_days *days, const int64_t *rows, int64_t most,
+                  struct etl_stretch *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < days->count; i++) {
+        if (!count || out[count - 1].rows + rows[i] > most) {
+            out[count++] = (struct etl_stretch){.days = {.unit = ICE_DAY}};
+        }
+        struct etl_stretch *last = &out[count - 1];
+        add_number(&last->days, days->days[i]);
+        last->rows += rows[i];
+    }
+    return count;
+}
+
+enum kol_status etl_cut_days(struct etl_state *state, const struct graph_node *node,
+                             const struct etl_days *wanted, int64_t most, struct etl_stretch **out,
+                             size_t *count, struct kol_error *err)
+{
+    struct etl_days days = {.unit = ICE_DAY};
+    int64_t *rows = NULL;
+    bool known = true;
+    *out = NULL;
+    *count = 0;
+    enum kol_status status = each_wanted(state, node, wanted, &days, NULL, &known, err);
+    make_unique(&days);
+    if (status == KOL_OK && known && days.count) {
+        rows = mem_zalloc(days.count, sizeof *rows);
+        status = each_wanted(state, node, wanted, &days, rows, &known, err);
+    }
+    if (status == KOL_OK && known && days.count) {
+        *out = mem_zalloc(days.count, sizeof **out);
+        *count = cut(&days, rows, most, *out);
+    }
+    free(rows);
+    etl_days_free(&days);
+    return status;
+}
+
+void etl_stretches_free(struct etl_stretch *stretches, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        etl_days_free(&stretches[i].days);
+    }
+    free(stretches);
 }
 
 /* ---- what must not expire ---- */

@@ -98,6 +98,24 @@ enum kol_status etl_view_days(struct etl_state *state, const struct graph_node *
 enum kol_status etl_view_all(struct etl_state *state, const struct graph_node *node,
                              struct kol_error *err) KOL_CHECKED;
 
+/* The most rows that an input of a node has; of these days (NULL: all) where it is of bronze. */
+enum kol_status etl_count_rows(struct etl_state *state, const struct graph_node *node,
+                               const struct etl_days *days, int64_t *rows,
+                               struct kol_error *err) KOL_CHECKED;
+
+/* Days that follow one another, and how many rows the bronze inputs have of them together. */
+struct etl_stretch {
+    struct etl_days days; /* by ICE_DAY */
+    int64_t rows;
+};
+
+/* Cuts the days (NULL: all) of the bronze inputs into stretches of at most `most` rows, or of one
+ * day where that has more. None where the day of a file cannot be told. */
+enum kol_status etl_cut_days(struct etl_state *state, const struct graph_node *node,
+                             const struct etl_days *wanted, int64_t most, struct etl_stretch **out,
+                             size_t *count, struct kol_error *err) KOL_CHECKED;
+void etl_stretches_free(struct etl_stretch *stretches, size_t count);
+
 /* What etl_last_run() gives, by a session of this run. */
 enum kol_status etl_run_before(struct etl_state *state, struct etl_run_tables *out,
                                struct kol_error *err) KOL_CHECKED;

@@ -155,34 +155,79 @@ static enum kol_status check_names(struct making *making, struct kol_error *err)
     return status;
 }
 
-static enum kol_status write_rows(struct making *making, const struct lake_table *table,
-                                  const char *select, struct kol_error *err)
+/* Appends to the files of the table what a SELECT gives. */
+static enum kol_status add_rows(struct making *making, const struct lake_table *table,
+                                const char *select, struct kol_error *err)
 {
-    return lake_write(making->state->lake, making->session, table, making->metadata, select,
-                      &making->arena, &making->files, &making->file_count, err);
+    struct ice_data_file *files, *all;
+    size_t count;
+    enum kol_status status =
+        lake_write(making->state->lake, making->session, table, making->metadata, select,
+                   &making->arena, &files, &count, err);
+    if (status == KOL_OK && count) {
+        all = arena_alloc(&making->arena, (making->file_count + count) * sizeof *all);
+        if (making->file_count) {
+            memcpy(all, making->files, making->file_count * sizeof *all);
+        }
+        memcpy(all + making->file_count, files, count * sizeof *all);
+        making->files = all;
+        making->file_count += count;
+    }
+    return status;
 }
 
-/* Memory that the newest values of one row of bronze may need while they are gathered, and what the
- * engine holds beside them, to read and to write. */
-enum { BYTES_PER_ROW = 1536, BYTES_BESIDE = 100 << 20 };
+/* ---- parts, for what does not fit into memory ---- */
 
-/* In how many parts a table is made that may be: so many that each fits into the engine's memory
- * even where every row of bronze is of another key. */
-static enum kol_status count_parts(struct making *making, int64_t *parts, struct kol_error *err)
+/* Memory that one thread may need for the newest values of one key while it gathers them, and what
+ * the engine holds beside them, to read and to write. */
+enum { BYTES_PER_KEY = 1536, BYTES_BESIDE = 100 << 20 };
+
+/* How many keys may be gathered at once, each by one thread. */
+static int64_t keys_that_fit(const struct making *making)
 {
-    struct lake_pin *pin;
-    int64_t rows = 0, memory = making->state->lake->memory_bytes;
-    enum kol_status status = KOL_OK;
-    *parts = 1;
+    const int64_t memory = making->state->lake->memory_bytes;
+    const int64_t least = memory / 4, usable = memory - BYTES_BESIDE;
     if (!making->table->in_parts || memory <= 0) {
+        return INT64_MAX;
+    }
+    return (usable > least ? usable : least) / BYTES_PER_KEY;
+}
+
+/* Without the values, which the engine leaves out, this takes little time and may spill. */
+static enum kol_status count_keys(struct making *making, int64_t *keys, struct kol_error *err)
+{
+    struct buf sql = {0};
+    struct engine_result *result = NULL;
+    size_t rows = 0;
+    buf_puts(&sql, "SELECT count(*) FROM (");
+    buf_put(&sql, making->select);
+    buf_puts(&sql, "\n)");
+    enum kol_status status = engine_query(making->session, sql.ptr, &result, err);
+    if (status == KOL_OK) {
+        status = engine_next(result, &rows, err);
+    }
+    if (status == KOL_OK) {
+        *keys = rows ? engine_int(result, 0, 0) : 0;
+    }
+    engine_result_free(&result);
+    buf_free(&sql);
+    return status;
+}
+
+/* In how many parts a table is made of so many rows of bronze: so many that each fits into the
+ * engine's memory, where each thread may come upon each key. */
+static enum kol_status count_parts(struct making *making, int64_t rows, int64_t *parts,
+                                   struct kol_error *err)
+{
+    const int64_t fit = keys_that_fit(making);
+    int64_t keys = 0;
+    *parts = 1;
+    if (rows <= fit) {
         return KOL_OK;
     }
-    for (size_t i = 0; i < making->node->input_count && status == KOL_OK; i++) {
-        status = etl_pin(making->state, making->node->inputs[i], &pin, err);
-        rows = status == KOL_OK && pin->files.rows > rows ? pin->files.rows : rows;
-    }
-    int64_t least = memory / 4, usable = memory - BYTES_BESIDE;
-    *parts = rows / ((usable > least ? usable : least) / BYTES_PER_ROW) + 1;
+    enum kol_status status = count_keys(making, &keys, err);
+    keys *= lake_threads(making->state->lake);
+    *parts = (keys < rows ? keys : rows) / fit + 1;
     return status;
 }
 
@@ -204,34 +249,21 @@ static void put_part(struct buf *sql, const struct making *making, int64_t part,
                part == parts - 1 ? UINT64_MAX : from + step - 1);
 }
 
-/* All rows of the SELECT, in parts where it must be. */
-static enum kol_status write_selected(struct making *making, struct kol_error *err)
+/* The rows of the SELECT over what the views show, which are so many rows of bronze at most. */
+static enum kol_status add_selected(struct making *making, int64_t rows, struct kol_error *err)
 {
     const struct lake_table *table = relaxed(making);
-    struct ice_data_file *files = NULL;
-    size_t count = 0;
     int64_t parts;
-    enum kol_status status = count_parts(making, &parts, err);
-    if (status != KOL_OK || parts == 1) {
-        return status != KOL_OK ? status : write_rows(making, table, making->select.ptr, err);
+    enum kol_status status = count_parts(making, rows, &parts, err);
+    if (status == KOL_OK && parts == 1) {
+        return add_rows(making, table, making->select.ptr, err);
     }
     for (int64_t part = 0; part < parts && status == KOL_OK; part++) {
         struct buf sql = {0};
         put_part(&sql, making, part, parts);
-        status = write_rows(making, table, sql.ptr, err);
+        status = add_rows(making, table, sql.ptr, err);
         buf_free(&sql);
-        if (status == KOL_OK && making->file_count) {
-            files = mem_realloc(files, (count + making->file_count) * sizeof *files);
-            memcpy(files + count, making->files, making->file_count * sizeof *files);
-            count += making->file_count;
-        }
     }
-    making->files = arena_alloc(&making->arena, (count + 1) * sizeof *files);
-    making->file_count = count;
-    if (count) {
-        memcpy(making->files, files, count * sizeof *files);
-    }
-    free(files);
     return status;
 }
 
@@ -405,7 +437,8 @@ static enum kol_status check_rows(struct making *making, struct kol_error *err)
     if (status == KOL_OK && broken_count) {
         struct making first = *making;
         lake_put_good(making->table, scan.ptr, broken, broken_count, &good);
-        status = write_rows(making, making->table, good.ptr, err);
+        making->file_count = 0;
+        status = add_rows(making, making->table, good.ptr, err);
         remove_files(&first);
     }
     buf_free(&scan);
@@ -514,13 +547,14 @@ static enum kol_status choose_days(struct making *making, struct kol_error *err)
     return status;
 }
 
-static enum kol_status write_days(struct making *making, struct kol_error *err)
+static enum kol_status add_days(struct making *making, const struct etl_days *days, int64_t rows,
+                                struct kol_error *err)
 {
     struct etl_state *state = making->state;
     pthread_rwlock_wrlock(&state->views);
-    enum kol_status status = etl_view_days(state, making->node, &making->days, err);
+    enum kol_status status = etl_view_days(state, making->node, days, err);
     if (status == KOL_OK) {
-        status = write_selected(making, err);
+        status = add_selected(making, rows, err);
     }
     struct kol_error after;
     enum kol_status restored = etl_view_all(state, making->node, &after);
@@ -529,17 +563,49 @@ static enum kol_status write_days(struct making *making, struct kol_error *err)
                                                   : status;
 }
 
-static enum kol_status write_all(struct making *making, struct kol_error *err)
+static enum kol_status add_all(struct making *making, int64_t rows, struct kol_error *err)
 {
     pthread_rwlock_rdlock(&making->state->views);
-    enum kol_status status = write_selected(making, err);
+    enum kol_status status = add_selected(making, rows, err);
     pthread_rwlock_unlock(&making->state->views);
+    return status;
+}
+
+/* Some days after the others, where a day's rows are made of that day's alone: each file of bronze
+ * is read once, which parts by a hash would not do. `cut` is false where days cannot be told. */
+static enum kol_status add_stretches(struct making *making, const struct etl_days *wanted,
+                                     bool *cut, struct kol_error *err)
+{
+    struct etl_stretch *stretches;
+    size_t count;
+    enum kol_status status = etl_cut_days(making->state, making->node, wanted,
+                                          keys_that_fit(making), &stretches, &count, err);
+    *cut = status == KOL_OK && count;
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        status = add_days(making, &stretches[i].days, stretches[i].rows, err);
+    }
+    etl_stretches_free(stretches, count);
+    return status;
+}
+
+static enum kol_status write_all(struct making *making, struct kol_error *err)
+{
+    const struct etl_days *days = making->by_days ? &making->days : NULL;
+    int64_t rows;
+    bool done = false;
+    enum kol_status status = etl_count_rows(making->state, making->node, days, &rows, err);
+    if (status == KOL_OK && rows > keys_that_fit(making) && making->table->incremental[0]) {
+        status = add_stretches(making, days, &done, err);
+    }
+    if (status == KOL_OK && !done) {
+        status = days ? add_days(making, days, rows, err) : add_all(making, rows, err);
+    }
     return status;
 }
 
 static enum kol_status make_rows(struct making *making, struct kol_error *err)
 {
-    enum kol_status status = making->by_days ? write_days(making, err) : write_all(making, err);
+    enum kol_status status = write_all(making, err);
     if (status == KOL_OK) {
         pthread_rwlock_rdlock(&making->state->views); /* rules refer to other tables */
         status = check_rows(making, err);

@@ -9,7 +9,6 @@
 #include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/failpoint.h"
 #include "base/mem.h"
@@ -299,8 +298,8 @@ static void collect_files(struct writing *writing, struct worker *workers, struc
 
 size_t ingest_threads(const struct lake *lake)
 {
-    const long cpus = lake->threads ? lake->threads : sysconf(_SC_NPROCESSORS_ONLN);
-    return cpus < 1 ? 1 : cpus > INGEST_MAX_THREADS ? INGEST_MAX_THREADS : (size_t)cpus;
+    const int threads = lake_threads(lake);
+    return threads > INGEST_MAX_THREADS ? INGEST_MAX_THREADS : (size_t)threads;
 }
 
 enum kol_status ingest_write(struct lake *lake, struct engine *engine,

@@ -219,6 +219,12 @@ enum kol_status lake_ensure(struct lake *lake, const struct lake_table *table,
     return status == KOL_OK ? KOL_OK : kol_wrap(err, "%s.%s", table->name_space, table->name);
 }
 
+int lake_threads(const struct lake *lake)
+{
+    const long cpus = lake->threads ? lake->threads : sysconf(_SC_NPROCESSORS_ONLN);
+    return cpus < 1 ? 1 : (int)cpus;
+}
+
 enum kol_status lake_engine(struct lake *lake, struct engine **out, struct kol_error *err)
 {
     struct buf temp = {0};

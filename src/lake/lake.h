@@ -44,6 +44,9 @@ void lake_close(struct lake **lake);
 enum kol_status lake_ensure(struct lake *lake, const struct lake_table *table,
                             struct ice_metadata **out, struct kol_error *err) KOL_CHECKED;
 
+/* How many threads its engines have: lake.threads, or one per CPU. */
+int lake_threads(const struct lake *lake);
+
 /* An engine in memory that spills under the staging folder. */
 enum kol_status lake_engine(struct lake *lake, struct engine **out,
                             struct kol_error *err) KOL_CHECKED;

@@ -386,8 +386,9 @@ def test_days_are_still_known_after_many_commits(kol):
     assert made(kol)["silver.kol_daily"] == ("in part", 2)
 
 
-def test_what_does_not_fit_into_memory_is_made_in_parts_with_the_same_rows(kol):
-    kol("demo", "--kols", 12000, "--days", 1, "--seed", 7)
+@pytest.mark.parametrize("days", [1, 4])  # in parts by a hash of the keys, and by days
+def test_what_does_not_fit_into_memory_is_made_in_parts_with_the_same_rows(kol, days):
+    kol("demo", "--kols", 12000, "--days", days, "--seed", 7)
     kol("ingest")
     tables = ["silver.kol_profiles", "silver.kol_content", "silver.kol_daily", "silver.kol_labels"]
     made(kol, *tables, "--no-online")
@@ -397,6 +398,13 @@ def test_what_does_not_fit_into_memory_is_made_in_parts_with_the_same_rows(kol):
     assert contents(kol, tables) == at_once
     for table in ("silver.kol_profiles", "silver.kol_daily"):
         assert data_files(kol, table) > files[table], f"{table} was made at once"
+    add_profile(kol, "last")
+    assert made(kol, "silver.kol_daily", "--no-online", "--lake-memory", "64MiB") == {
+        "silver.kol_daily": ("in part", daily_rows(kol)[0])
+    }
+    in_part = contents(kol, ["silver.kol_daily"])
+    made(kol, "silver.kol_daily", "--full", "--no-online")
+    assert contents(kol, ["silver.kol_daily"]) == in_part
 
 
 def data_files(kol, table):
