@@ -25,6 +25,7 @@ from pathlib import Path
 import duckdb
 from bench_import import ROOT
 from bench_scale import kol
+from made_profiles import fill
 
 sys.path.insert(0, str(ROOT / "tests/system"))
 
@@ -45,31 +46,6 @@ SELECT 'bench-' || i AS event_id, TIMESTAMPTZ '2025-05-21 00:00:00Z' + to_second
     hash(i * 43) % 2 = 0 AS default_profile, hash(i * 47) % 20 = 0 AS default_profile_image
 FROM range({begin}, {end}) AS t (i)
 """
-
-
-def fill(data, kols):
-    """bronze.profiles with an event a KOL, and all that gold.kol_scores is made from."""
-    from engines import catalog_of
-
-    kol("etl", "gold.kol_scores", "--data", data)  # makes the lake
-    with catalog_of(data) as catalog, duckdb.connect() as db:
-        table = catalog.load_table("bronze.profiles")
-        schema = table.schema().as_arrow()
-        for begin in range(0, kols, 250_000):
-            made = db.execute(EVENTS.format(begin=begin, end=min(kols, begin + 250_000))).to_arrow_table()
-            columns = [
-                made[field.name].cast(field.type)
-                if field.name in made.column_names
-                else duckdb_nulls(field, made.num_rows)
-                for field in schema
-            ]
-            table.append(type(made).from_arrays(columns, schema=schema))
-
-
-def duckdb_nulls(field, rows):
-    import pyarrow as pa
-
-    return pa.nulls(rows, field.type)
 
 
 def promote(data, folder):
@@ -110,7 +86,7 @@ def score_files(data):
 
 def compare(folder, options):
     data = folder / "data"
-    fill(data, options.kols)
+    fill(data, options.kols, EVENTS)
     model = promote(data, folder)
     first, peak = kol("etl", "gold.kol_scores", "--data", data)
     print(f"{options.kols} KOLs, {model}; bronze to gold.kol_scores at first {first:.1f} s, {peak >> 20} MiB")

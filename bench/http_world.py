@@ -1,17 +1,13 @@
 """The data folder of bench_http.py: a million made-up KOLs up to the online copy.
 
-Put into bronze.profiles by DuckDB and PyIceberg, which is quicker than a log; the rest is `kol etl`.
 Names are made of syllables, as people's are, so that prefixes are as common as in life.
 """
 
-import sys
 from pathlib import Path
 
 import duckdb
-from bench_import import ROOT
 from bench_scale import kol
-
-sys.path.insert(0, str(ROOT / "tests/system"))
+from made_profiles import fill
 
 PICK = "CREATE MACRO pick(list, number) AS list[CAST(1 + number % len(list) AS BIGINT)]"
 EVENTS = """
@@ -39,33 +35,12 @@ FROM range({begin}, {end}) AS t (i), words
 """
 
 
-def fill(data, kols):
-    """bronze.profiles with an event a KOL."""
-    import pyarrow as pa
-    from engines import catalog_of
-
-    kol("etl", "gold.kol_scores", "--data", data)  # makes the lake
-    with catalog_of(data) as catalog, duckdb.connect() as db:
-        table = catalog.load_table("bronze.profiles")
-        schema = table.schema().as_arrow()
-        db.execute(PICK)
-        for begin in range(0, kols, 250_000):
-            made = db.execute(EVENTS.format(begin=begin, end=min(kols, begin + 250_000))).to_arrow_table()
-            columns = [
-                made[field.name].cast(field.type)
-                if field.name in made.column_names
-                else pa.nulls(made.num_rows, field.type)
-                for field in schema
-            ]
-            table.append(pa.Table.from_arrays(columns, schema=schema))
-
-
 def make_world(folder, kols, model):
     """The data folder, made where it is not there yet; `model` serves as the trust model."""
     data, done = Path(folder) / f"data-{kols}", Path(folder) / f"data-{kols}.done"
     if not done.exists():
         print(f"making a world of {kols} KOLs in {data}", flush=True)
-        fill(data, kols)
+        fill(data, kols, EVENTS, PICK)
         kol("models", "import", "trust", model, "--data", data)
         kol("models", "promote", "trust", "1", "--force", "--data", data)
         kol("etl", "--data", data)

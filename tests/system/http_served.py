@@ -156,3 +156,16 @@ def read_all(sock):
         if not piece:
             return got
         got += piece
+
+
+def starting():
+    """What a fixture yields: starts servers, serve("deadline_us=100000"), which end with the test."""
+    started = []
+
+    def start(*options):
+        started.append(Served(*options))
+        return started[-1]
+
+    yield start
+    for server in started:
+        server.close()

@@ -7,22 +7,14 @@ import threading
 import time
 
 import pytest
-from http_served import Served, read_all, read_answer
+from http_served import Served, read_all, read_answer, starting
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
 def serve():
-    started = []
-
-    def start(*options):
-        started.append(Served(*options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.close()
+    yield from starting()
 
 
 @pytest.fixture(scope="module")

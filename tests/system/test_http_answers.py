@@ -11,23 +11,14 @@ import zlib
 
 import pytest
 import zstandard
-from http_served import Served, read_answer
+from http_served import Served, read_answer, starting
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
 
 
 @pytest.fixture
 def serve():
-    """Starts servers: serve("deadline_us=100000")."""
-    started = []
-
-    def start(*options):
-        started.append(Served(*options))
-        return started[-1]
-
-    yield start
-    for server in started:
-        server.close()
+    yield from starting()
 
 
 @pytest.fixture(scope="module")
