@@ -18,6 +18,7 @@
 #include "base/error.h"
 #include "base/rows.h"
 #include "lake/lake.h"
+#include "lake/maintain.h"
 #include "log/bus.h"
 #include "score/score.h"
 
@@ -70,6 +71,9 @@ enum kol_status command_open_lake(const struct invocation *call, bool read_only,
  * go. */
 enum kol_status command_load_models(const struct invocation *call, struct score_models *out,
                                     struct kol_error *err) KOL_CHECKED;
+
+/* What `kol maintain` does without flags. */
+struct maintain_options command_maintain_defaults(struct lake *lake);
 
 /* Writes the rows of an answer to `out`, at most `limit` (0: all). `shown` says how many, `more`
  * whether some were left; both may be NULL. */

@@ -1,6 +1,4 @@
 /* maintain.c: `kol maintain`: upkeep of the lake's tables. */
-#include "lake/maintain.h"
-
 #include "base/mem.h"
 #include "cmd/command.h"
 
@@ -37,6 +35,32 @@ static enum kol_status relocate(const struct invocation *call, struct kol_error 
     return status;
 }
 
+static struct maintain_options options_of(const struct invocation *call, struct lake *lake)
+{
+    return (struct maintain_options){
+        .lake = lake,
+        .tables = call->args,
+        .table_count = call->arg_count,
+        .dry_run = flag_bool(call, "dry-run"),
+        .target_bytes = flag_int(call, "target-bytes"),
+        .expire_age_us = flag_int(call, "expire-after"),
+        .keep = (int)flag_int(call, "keep"),
+        .orphan_age_us = flag_int(call, "orphan-age"),
+        .no_writers = flag_bool(call, "no-writers"),
+    };
+}
+
+struct maintain_options command_maintain_defaults(struct lake *lake)
+{
+    const struct config_option *own;
+    struct invocation call = {.command = command_find(STR("maintain"))};
+    const size_t count = command_flags(call.command, &own);
+    call.flags = config_new(own, count);
+    const struct maintain_options options = options_of(&call, lake);
+    config_free(&call.flags);
+    return options;
+}
+
 enum kol_status cmd_maintain(const struct invocation *call, struct kol_error *err)
 {
     struct lake *lake = NULL;
@@ -48,19 +72,9 @@ enum kol_status cmd_maintain(const struct invocation *call, struct kol_error *er
         return status;
     }
     struct rows *rows = rows_begin(stdout, call->format, column_names, ARRAY_LEN(column_names));
-    const struct maintain_options options = {
-        .lake = lake,
-        .tables = call->args,
-        .table_count = call->arg_count,
-        .dry_run = flag_bool(call, "dry-run"),
-        .target_bytes = flag_int(call, "target-bytes"),
-        .expire_age_us = flag_int(call, "expire-after"),
-        .keep = (int)flag_int(call, "keep"),
-        .orphan_age_us = flag_int(call, "orphan-age"),
-        .no_writers = flag_bool(call, "no-writers"),
-        .on_table = show_table,
-        .user = rows,
-    };
+    struct maintain_options options = options_of(call, lake);
+    options.on_table = show_table;
+    options.user = rows;
     status = maintain_run(&options, err);
     status = rows_finish(&rows, status, err);
     lake_close(&lake);

@@ -22,7 +22,6 @@
 #include "cmd/serve.h"
 #include "lake/etl.h"
 #include "lake/ingest.h"
-#include "lake/maintain.h"
 #include "online/online.h"
 #include "registry/registry.h"
 #include "version.h"
@@ -98,23 +97,17 @@ static enum kol_status which_serve(const struct timer *timer, char out[SCORE_KIN
     return status;
 }
 
-/* As `kol maintain` does without flags. What could not be kept up is said and waits for the next
+/* What could not be kept up is said and waits for the next
  * time: the round itself went well. */
 static void keep_up(struct timer *timer, struct lake *lake)
 {
     struct kol_error err;
-    const int64_t day_us = INT64_C(86400000000), now_ns = clock_mono_ns();
+    const int64_t now_ns = clock_mono_ns();
     const int64_t pause_us = config_int(timer->call->config, OPTION_RUN_MAINTAIN);
-    const struct maintain_options options = {
-        .lake = lake,
-        .target_bytes = INT64_C(128) << 20,
-        .expire_age_us = 7 * day_us,
-        .keep = 5,
-        .orphan_age_us = 3 * day_us,
-    };
     if (!pause_us || (timer->kept_up_ns && now_ns - timer->kept_up_ns < pause_us * 1000)) {
         return;
     }
+    const struct maintain_options options = command_maintain_defaults(lake);
     enum kol_status status = maintain_run(&options, &err);
     timer->kept_up_ns = clock_mono_ns();
     if (status == KOL_OK) {
