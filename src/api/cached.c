@@ -127,16 +127,7 @@ static void finish(struct http_call *call, const struct outcome *outcome, const 
 /* True where the answer depends on nothing but the key and what it is made from. */
 static bool may_be_kept(struct http_call *call)
 {
-    const struct http_route *route = http_call_route(call);
-    if (route->policy.fresh <= 0 || route->method != HTTP_GET) {
-        return false;
-    }
-    for (size_t i = 0; i < route->field_count; i++) {
-        if (strcmp(route->fields[i].name, "user_id") == 0 && http_given(call, i)) {
-            return false; /* the search is remembered: it must be made */
-        }
-    }
-    return true;
+    return http_call_route(call)->method == HTTP_GET && http_call_policy(call).fresh > 0;
 }
 
 static void refresh(void *user);

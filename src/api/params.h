@@ -200,6 +200,9 @@
         .example = "li", .help = "How the name or the id begins, whatever case or accents"         \
     }
 #define P_USER_REMEMBERS                                                                           \
-    P_TEXT("user_id", 1, 64, "ana", "Remembers the search for this user, see /search/recent")
+    {                                                                                              \
+        .name = "user_id", .kind = HTTP_TEXT, .min = 1, .max = 64, .example = "ana", .acts = true, \
+        .help = "Remembers the search for this user, see /search/recent"                           \
+    }
 
 #endif

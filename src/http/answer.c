@@ -316,25 +316,26 @@ struct http_answer *http_take_answer(struct http_call *call, enum kol_status sta
                                      const struct kol_error *err)
 {
     const struct http_route *route = call->match.route;
+    const struct http_policy policy = http_call_policy(call);
     if (status != KOL_OK && !call->problem) {
         explain(call, status, err);
     }
     if (call->problem) {
         return problem_answer(call->server->app, call->problem, call->problem_detail, STR(""),
-                              call->headers.ptr, route->policy.missing);
+                              call->headers.ptr, policy.missing);
     }
     /* What nobody keeps is only compressed for whoever takes it. */
-    bool kept = call->server->app->keeps && route->policy.fresh > 0;
+    bool kept = call->server->app->keeps && policy.fresh > 0;
     bool compress = kept || http_header(call, "Accept-Encoding").len;
     struct http_answer_options options = {
         .status = route->status,
         .type = call->type,
         .compress = compress,
-        .policy = route->policy,
+        .policy = policy,
         .headers = call->headers.ptr,
     };
     struct http_answer *answer = http_answer_new(&options, buf_str(&call->text));
     /* Others may keep it, and another request may be answered in another coding. */
-    answer->varies |= route->policy.fresh > 0 && is_text(answer->type);
+    answer->varies |= policy.fresh > 0 && is_text(answer->type);
     return answer;
 }

@@ -246,6 +246,17 @@ const struct http_route *http_call_route(const struct http_call *call)
     return call->match.route;
 }
 
+struct http_policy http_call_policy(const struct http_call *call)
+{
+    const struct http_route *route = call->match.route;
+    for (size_t i = 0; i < route->field_count; i++) {
+        if (route->fields[i].acts && http_given(call, i)) {
+            return (struct http_policy){0};
+        }
+    }
+    return route->policy;
+}
+
 struct arena *http_call_arena(struct http_call *call)
 {
     return &call->arena;

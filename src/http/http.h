@@ -65,6 +65,8 @@ struct http_field {
     const char *schema;   /* name of another schema */
     const char *example;
     const char *help; /* one sentence, with the unit */
+    bool acts;        /* parameter: a call that gives it does more than answer; nobody keeps that
+                         answer, and none that was kept is given for it */
 };
 
 /* A JSON object, by name; in OpenAPI it is #/components/schemas/NAME. */
@@ -157,6 +159,8 @@ enum kol_status http_problem(struct http_call *call, const char *code, const cha
 struct http_server *http_call_server(const struct http_call *call);
 void *http_call_app(const struct http_call *call); /* http_app.user */
 const struct http_route *http_call_route(const struct http_call *call);
+/* That of the route, or all 0 where the call gives a parameter that acts. */
+struct http_policy http_call_policy(const struct http_call *call);
 struct arena *http_call_arena(struct http_call *call);       /* lives as long as the call */
 struct str http_call_id(const struct http_call *call);       /* X-Request-Id */
 int64_t http_call_deadline_ns(const struct http_call *call); /* by clock_mono_ns() */

@@ -68,7 +68,7 @@ static enum kol_status load_thing(struct http_call *call, struct kol_error *err)
 
 static const struct http_field thing_fields[] = {
     {.name = "id", .kind = HTTP_TEXT, .required = true, .min = 1, .max = 50, .help = "Which"},
-    {.name = "user_id", .kind = HTTP_TEXT, .min = 1, .max = 50, .help = "Who"},
+    {.name = "note", .kind = HTTP_TEXT, .min = 1, .max = 50, .help = "Notes it", .acts = true},
 };
 static const struct http_field thing_members[] = {
     {.name = "load", .kind = HTTP_INT, .required = true, .help = "Which load made it"},

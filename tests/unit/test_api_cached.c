@@ -135,9 +135,10 @@ static void test_what_depends_on_a_user_is_made_each_time(void **state)
     struct served served;
     char answer[ROOM];
     served_start(&served, 20000000);
-    assert_int_equal(ask(&served, "/things/1?user_id=ana", answer, sizeof answer), 200);
-    assert_int_equal(ask(&served, "/things/1?user_id=ana", answer, sizeof answer), 200);
+    assert_int_equal(ask(&served, "/things/1?note=ana", answer, sizeof answer), 200);
+    assert_int_equal(ask(&served, "/things/1?note=ana", answer, sizeof answer), 200);
     assert_non_null(strstr(answer, "Cache-Status: kol-l1; fwd=bypass"));
+    assert_non_null(strstr(answer, "Cache-Control: no-store"));
     assert_int_equal(loader.loads, 2);
     served_stop(&served);
 }
