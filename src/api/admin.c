@@ -49,12 +49,7 @@ enum kol_status api_usage(struct http_call *call, struct kol_error *err)
     js_time(&json, api->started_us);
     put_limit(&json, "rate_per_minute", key.rate_per_minute);
     put_limit(&json, "burst", key.burst);
-    js_name(&json, "expires_at");
-    if (key.expires_us) {
-        js_time(&json, key.expires_us);
-    } else {
-        js_null(&json);
-    }
+    js_member_time(&json, "expires_at", key.expires_us);
     js_close(&json, '}');
     return api_answer(call, &body);
 }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "api/lists.h"
+#include "base/text.h"
 
 enum { MAX_COLUMNS = 256 };
 
@@ -252,18 +253,6 @@ struct str *api_json_texts(struct str json, struct arena *arena, size_t *count)
 
 /* ---- CSV ---- */
 
-static void put_quoted(struct buf *out, struct str text)
-{
-    buf_putc(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '"') {
-            buf_putc(out, '"');
-        }
-        buf_putc(out, text.ptr[i]);
-    }
-    buf_putc(out, '"');
-}
-
 static bool needs_quotes(struct str text)
 {
     if (!text.len || text.ptr[0] == ' ' || text.ptr[text.len - 1] == ' ') {
@@ -294,7 +283,7 @@ static void put_cell(struct buf *out, struct str cell, struct arena *arena)
     }
     struct str text = cell.ptr[0] == '"' ? api_json_text(cell, arena) : cell;
     if (needs_quotes(text)) {
-        put_quoted(out, text);
+        text_put_csv_quoted(out, text);
     } else {
         buf_put(out, text);
     }

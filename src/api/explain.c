@@ -69,21 +69,12 @@ static void put_part(struct json *json, const struct trust_inputs *inputs,
     trust_reason(inputs, part, &reason);
     js_open(json, '{');
     js_member_text(json, "feature", str_of(trust_feature_names[part->feature]));
-    js_name(json, "value");
-    js_real(json, part->value);
-    js_name(json, "phi");
-    js_real(json, part->phi);
-    js_name(json, "points");
-    js_real(json, part->points);
+    js_member_real(json, "value", part->value);
+    js_member_real(json, "phi", part->phi);
+    js_member_real(json, "points", part->points);
     js_member_text(json, "reason", buf_str(&reason));
     js_close(json, '}');
     buf_free(&reason);
-}
-
-static void put_real(struct json *json, const char *name, double value)
-{
-    js_name(json, name);
-    js_real(json, value);
 }
 
 /* Points and base are not rounded: they sum to the score. Where nothing is known of the account
@@ -104,10 +95,10 @@ static void put_explanation(struct json *json, const struct api_copy *copy,
     js_open(json, '{');
     js_member_text(json, "kol_id", who->kol_id);
     js_member_text(json, "platform", who->platform);
-    put_real(json, "score", known ? explanation.score : NAN);
-    put_real(json, "base", explanation.base);
-    put_real(json, "raw", explanation.raw);
-    put_real(json, "raw_base", explanation.raw_base);
+    js_member_real(json, "score", known ? explanation.score : NAN);
+    js_member_real(json, "base", explanation.base);
+    js_member_real(json, "raw", explanation.raw);
+    js_member_real(json, "raw_base", explanation.raw_base);
     js_member_text(json, "model_version", str_of(model->version));
     js_name(json, "contributions");
     js_open(json, '[');

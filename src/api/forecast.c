@@ -14,24 +14,6 @@
 /* In the order of the choices of `metric`. */
 static const char *const metric_columns[] = {"followers_count", "total_views"};
 
-/* The days up to the last observed one, which is at the end of `values`; others are NaN. */
-struct history {
-    double values[FORECAST_MAX_DAYS];
-    int64_t last; /* day since 1970 */
-    size_t observed;
-};
-
-/* Rows come from the newest day to the oldest. */
-static void take_day(struct history *history, int64_t day, double value)
-{
-    history->last = history->observed ? history->last : day;
-    const int64_t back = history->last - day;
-    if (back < FORECAST_MAX_DAYS) {
-        history->values[FORECAST_MAX_DAYS - 1 - back] = value;
-        history->observed++;
-    }
-}
-
 static void put_query(struct buf *sql, const struct api_who *who, const char *column)
 {
     buf_printf(sql, "SELECT day, CAST(%s AS DOUBLE) FROM kol_daily WHERE %s IS NOT NULL AND ",
@@ -45,16 +27,13 @@ static void put_query(struct buf *sql, const struct api_who *who, const char *co
 
 static enum kol_status read_history(struct http_call *call, struct api_copy *copy,
                                     const struct api_who *who, const char *column,
-                                    struct history *out, struct kol_error *err)
+                                    struct forecast_history *out, struct kol_error *err)
 {
     struct engine_session *session;
     struct engine_result *result = NULL;
     struct buf sql = {0};
     size_t count = 0;
-    out->observed = 0;
-    for (size_t i = 0; i < FORECAST_MAX_DAYS; i++) {
-        out->values[i] = NAN;
-    }
+    forecast_begin(out);
     if (!api_copy_has(copy, "silver.kol_daily")) {
         return KOL_OK;
     }
@@ -66,7 +45,7 @@ static enum kol_status read_history(struct http_call *call, struct api_copy *cop
     status = api_lists_query(session, &sql, &result, err);
     while (status == KOL_OK && (status = engine_next(result, &count, err)) == KOL_OK && count) {
         for (size_t row = 0; row < count; row++) {
-            take_day(out, engine_int(result, 0, row), engine_real(result, 1, row));
+            forecast_add_day(out, engine_int(result, 0, row), engine_real(result, 1, row));
         }
     }
     engine_result_free(&result);
@@ -75,28 +54,22 @@ static enum kol_status read_history(struct http_call *call, struct api_copy *cop
     return status;
 }
 
-static void put_real(struct json *json, const char *name, double value)
-{
-    js_name(json, name);
-    js_real(json, value);
-}
-
 static void put_point(struct json *json, int64_t day, const struct forecast_point *point)
 {
     js_open(json, '{');
     js_name(json, "day");
     js_day(json, day);
-    put_real(json, "value", point->value);
-    put_real(json, "low80", point->low80);
-    put_real(json, "high80", point->high80);
-    put_real(json, "low95", point->low95);
-    put_real(json, "high95", point->high95);
+    js_member_real(json, "value", point->value);
+    js_member_real(json, "low80", point->low80);
+    js_member_real(json, "high80", point->high80);
+    js_member_real(json, "low95", point->low95);
+    js_member_real(json, "high95", point->high95);
     js_close(json, '}');
 }
 
 /* `rows`: what the points are called. */
 static void put_forecast(struct http_call *call, struct json *json, const struct api_copy *copy,
-                         const struct api_who *who, const struct history *history,
+                         const struct api_who *who, const struct forecast_history *history,
                          const struct forecast *forecast, const char *rows)
 {
     js_open(json, '{');
@@ -119,7 +92,7 @@ static void put_forecast(struct http_call *call, struct json *json, const struct
 }
 
 static enum kol_status answer(struct http_call *call, struct api_copy *copy,
-                              const struct api_who *who, const struct history *history,
+                              const struct api_who *who, const struct forecast_history *history,
                               struct kol_error *err)
 {
     struct forecast forecast;
@@ -157,7 +130,7 @@ enum kol_status api_forecast_kol(struct http_call *call, struct kol_error *err)
     if (status != KOL_OK) {
         return status;
     }
-    struct history *history = mem_zalloc(1, sizeof *history);
+    struct forecast_history *history = mem_zalloc(1, sizeof *history);
     const size_t metric = http_choice(call, api_field(call, "metric"));
     status = read_history(call, copy, &who, metric_columns[metric], history, err);
     if (status == KOL_OK) {

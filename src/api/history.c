@@ -170,10 +170,8 @@ static void put_spikes(struct json *json, const struct history *history, size_t 
         js_open(json, '{');
         js_name(json, "day");
         js_day(json, spikes[count].day);
-        js_name(json, "change");
-        js_real(json, spikes[count].change);
-        js_name(json, "usual");
-        js_real(json, usual);
+        js_member_real(json, "change", spikes[count].change);
+        js_member_real(json, "usual", usual);
         js_close(json, '}');
     }
     js_close(json, ']');
@@ -187,8 +185,7 @@ static void put_days(struct json *json, const struct history *history, size_t da
         js_open(json, '{');
         js_name(json, "day");
         js_day(json, history->newest - (int64_t)age);
-        js_name(json, "value");
-        js_real(json, history->values[age]);
+        js_member_real(json, "value", history->values[age]);
         js_close(json, '}');
     }
     js_close(json, ']');

@@ -123,6 +123,28 @@ void js_member_text(struct json *json, const char *name, struct str text)
     js_text(json, text);
 }
 
+void js_member_bool(struct json *json, const char *name, bool value)
+{
+    js_name(json, name);
+    js_bool(json, value);
+}
+
+void js_member_real(struct json *json, const char *name, double value)
+{
+    js_name(json, name);
+    js_real(json, value);
+}
+
+void js_member_time(struct json *json, const char *name, int64_t time_us)
+{
+    js_name(json, name);
+    if (time_us) {
+        js_time(json, time_us);
+    } else {
+        js_null(json);
+    }
+}
+
 void js_member_int(struct json *json, const char *name, int64_t value)
 {
     js_name(json, name);

@@ -185,16 +185,6 @@ enum kol_status keys_read(const char *path, struct key_table *out, struct kol_er
     return status;
 }
 
-static void put_time(struct json *json, const char *name, int64_t time_us)
-{
-    js_name(json, name);
-    if (time_us) {
-        js_time(json, time_us);
-    } else {
-        js_null(json);
-    }
-}
-
 static void put_key(struct json *json, const struct stored_key *stored)
 {
     const struct api_key *key = &stored->key;
@@ -213,9 +203,9 @@ static void put_key(struct json *json, const struct stored_key *stored)
     }
     js_close(json, ']');
     js_member_text(json, "sha256", buf_str(&hex));
-    put_time(json, "created", key->created_us);
-    put_time(json, "expires", key->expires_us);
-    put_time(json, "revoked", key->revoked_us);
+    js_member_time(json, "created", key->created_us);
+    js_member_time(json, "expires", key->expires_us);
+    js_member_time(json, "revoked", key->revoked_us);
     js_member_int(json, "rate_per_minute", key->rate_per_minute);
     js_member_int(json, "burst", key->burst);
     js_close(json, '}');

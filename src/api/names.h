@@ -26,7 +26,7 @@ enum names_match { NAMES_EXACT, NAMES_PREFIX, NAMES_WORD, NAMES_PART, NAMES_NOT 
 extern const char *const names_match_words[NAMES_NOT];
 
 struct names_hit {
-    int platform;      /* among api_platforms */
+    int platform;      /* enum platform */
     struct str kol_id; /* valid as long as the names */
     enum names_match match;
     bool in_id, in_name; /* which of them holds (a suggestion: begins with) the text */

@@ -3,16 +3,6 @@
 #include "base/clock.h"
 #include "base/logger.h"
 
-static int platform_place(struct str platform)
-{
-    for (int i = 0; i < API_PLATFORM_COUNT; i++) {
-        if (str_is(platform, api_platforms[i])) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 static struct str cell(const struct engine_result *result, size_t column, size_t row)
 {
     return engine_null(result, column, row) ? (struct str){"", 0}
@@ -32,7 +22,7 @@ static enum kol_status read_names(struct engine_session *session, struct api_nam
     }
     while (status == KOL_OK && (status = engine_next(result, &rows, err)) == KOL_OK && rows) {
         for (size_t row = 0; row < rows && status == KOL_OK; row++) {
-            const int platform = platform_place(cell(result, 0, row));
+            const int platform = api_platform_place(cell(result, 0, row));
             if (platform >= 0 && !api_names_add(names, platform, cell(result, 1, row),
                                                 cell(result, 2, row), cell(result, 3, row))) {
                 status = kol_fail(err, KOL_UNSUPPORTED, "too many names to be searched");
@@ -99,7 +89,8 @@ enum kol_status api_names_records(struct api_copy *copy, const struct names_hit 
 {
     struct online_key keys[NAMES_MOST] = {0};
     for (size_t i = 0; i < count; i++) {
-        keys[i] = (struct online_key){str_of(api_platforms[hits[i].platform]), hits[i].kol_id};
+        keys[i] = (struct online_key){str_of(platform_name((enum platform)hits[i].platform)),
+                                      hits[i].kol_id};
     }
     enum kol_status status = online_get_many(copy->online, ONLINE_KOL, keys, count, out, err);
     for (size_t i = 0; i < count && status == KOL_OK; i++) {

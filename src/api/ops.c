@@ -100,15 +100,13 @@ enum kol_status api_readyz(struct http_call *call, struct kol_error *err)
     }
     struct json json = {.out = &body};
     js_open(&json, '{');
-    js_name(&json, "ready");
-    js_bool(&json, true);
+    js_member_bool(&json, "ready", true);
     js_name(&json, "parts");
     js_open(&json, '[');
     for (size_t i = 0; i < PARTS; i++) {
         js_open(&json, '{');
         js_member_text(&json, "name", str_of(parts[i].name));
-        js_name(&json, "ok");
-        js_bool(&json, parts[i].ok);
+        js_member_bool(&json, "ok", parts[i].ok);
         js_member_text(&json, "reason", str_of(parts[i].reason));
         js_close(&json, '}');
     }

@@ -54,8 +54,7 @@ void api_put_page(struct http_call *call, struct json *json, const struct api_co
     js_name(json, "page");
     page->paged ? js_null(json) : js_int(json, page->offset / page->limit + 1);
     js_member_int(json, "page_size", page->limit);
-    js_name(json, "has_next");
-    js_bool(json, page->more);
+    js_member_bool(json, "has_next", page->more);
     js_name(json, "next_cursor");
     http_put_header(call, "X-Total-Count", "%lld", (long long)page->total);
     if (page->more) {

@@ -29,6 +29,7 @@
 #include "api/api.h"
 #include "base/mem.h"
 #include "cache/l1.h"
+#include "domain/event.h"
 #include "log/bus.h"
 #include "online/live.h"
 #include "online/online.h"
@@ -232,7 +233,8 @@ void api_red_add(struct api_red *red, const struct http_route *route, int status
 /* ---- who.c ---- */
 
 enum { API_PLATFORM_COUNT = 4 };
-extern const char *const api_platforms[API_PLATFORM_COUNT]; /* in the order of API_PLATFORMS */
+/* Which enum platform is called so; -1: none. API_PLATFORMS has them in the same order. */
+int api_platform_place(struct str name);
 
 /* Cuts "tiktok:alice" at the first colon if a known platform stands before it; else *platform is
  * empty and *id all of it. */
@@ -276,6 +278,9 @@ void js_texts(struct json *json, const struct str *texts, size_t count);
 
 /* name and value in one; unknown is null */
 void js_member_text(struct json *json, const char *name, struct str text);
+void js_member_bool(struct json *json, const char *name, bool value);
+void js_member_real(struct json *json, const char *name, double value);    /* NaN: null */
+void js_member_time(struct json *json, const char *name, int64_t time_us); /* 0: null */
 void js_member_int(struct json *json, const char *name, int64_t value);
 /* A cell of a record as its kind says; null where it is unknown. Scores are shown by
  * js_member_score(). */

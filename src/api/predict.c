@@ -55,8 +55,7 @@ static void put_names(struct json *json, const char *member, uint32_t bits,
 static void put_domain(struct json *json, bool in_domain, uint32_t outside,
                        const char *const *features, size_t count)
 {
-    js_name(json, "in_domain");
-    js_bool(json, in_domain);
+    js_member_bool(json, "in_domain", in_domain);
     put_names(json, "out_of_domain", outside, features, count);
 }
 
@@ -89,8 +88,7 @@ static void put_trust(struct json *json, const json_t *body, const struct trust_
     } else {
         js_bool(json, score->score >= 50);
     }
-    js_name(json, "confidence");
-    js_real(json, score->confidence);
+    js_member_real(json, "confidence", score->confidence);
     js_member_text(json, "risk_level", str_of(score->risk));
     put_domain(json, score->in_domain, score->outside, trust_feature_names, TRUST_FEATURES);
     js_member_text(json, "prediction_source", STR("model"));
@@ -236,8 +234,6 @@ enum kol_status api_predict_success(struct http_call *call, struct kol_error *er
     return api_answer(call, &body);
 }
 
-#define FLOOR_BY_HAND 0.1
-
 enum kol_status api_predict_trending(struct http_call *call, struct kol_error *err)
 {
     (void)err;
@@ -246,7 +242,7 @@ enum kol_status api_predict_trending(struct http_call *call, struct kol_error *e
     struct buf body = {0};
     struct json json = {&body, false};
     read_inputs(given, trending_input_names, ARRAY_LEN(trending_input_names), &inputs);
-    const double score = trending_score(&inputs, FLOOR_BY_HAND);
+    const double score = trending_score(&inputs, TRENDING_FLOOR_BY_HAND);
     js_open(&json, '{');
     put_kol_id(&json, given);
     js_name(&json, "score");
@@ -259,16 +255,6 @@ enum kol_status api_predict_trending(struct http_call *call, struct kol_error *e
 }
 
 /* ---- which models ---- */
-
-static bool has_word(struct str words, const char *wanted)
-{
-    while (words.len) {
-        if (str_is(str_cut(&words, ' '), wanted)) {
-            return true;
-        }
-    }
-    return false;
-}
 
 static void put_metrics(struct json *json, struct str metadata)
 {
@@ -324,7 +310,7 @@ static enum kol_status model_info(struct http_call *call, enum score_kind kind,
     js_member_text(&json, "name", str_of(score_kind_name(kind)));
     js_member_text(&json, "version", str_of(model->version));
     js_name(&json, "alias");
-    if (has_word(str_of(version.aliases), REGISTRY_PRODUCTION)) {
+    if (str_has_word(str_of(version.aliases), STR(REGISTRY_PRODUCTION))) {
         js_text(&json, STR(REGISTRY_PRODUCTION));
     } else {
         js_null(&json);
@@ -333,12 +319,7 @@ static enum kol_status model_info(struct http_call *call, enum score_kind kind,
                  trust ? (size_t)TRUST_FEATURES : (size_t)SUCCESS_FEATURES);
     put_metrics(&json, version.metadata);
     js_member_text(&json, "source", str_of(version.source));
-    js_name(&json, "created_at");
-    if (version.created_us) {
-        js_time(&json, version.created_us);
-    } else {
-        js_null(&json);
-    }
+    js_member_time(&json, "created_at", version.created_us);
     js_close(&json, '}');
     return api_answer(call, &body);
 }

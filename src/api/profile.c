@@ -140,8 +140,7 @@ void api_put_profile(struct json *json, const struct api_copy *copy,
         api_put_score(json, copy, record, &score);
     }
     if (wanted(&writer, "as_of")) {
-        js_name(json, "as_of");
-        copy->info->as_of_us ? js_time(json, copy->info->as_of_us) : js_null(json);
+        js_member_time(json, "as_of", copy->info->as_of_us);
     }
     if (wanted(&writer, "snapshot")) {
         js_member_int(json, "snapshot", copy->info->number);
@@ -180,11 +179,6 @@ void api_put_content(struct json *json, const struct api_copy *copy,
 
 void api_put_source(struct json *json, const struct api_copy *copy)
 {
-    js_name(json, "as_of");
-    if (copy->info->as_of_us) {
-        js_time(json, copy->info->as_of_us);
-    } else {
-        js_null(json);
-    }
+    js_member_time(json, "as_of", copy->info->as_of_us);
     js_member_int(json, "snapshot", copy->info->number);
 }

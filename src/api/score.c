@@ -205,8 +205,7 @@ static void put_trust(struct json *json, const struct api_score *score)
     put_score(json, "trust_score", score->trust);
     js_member_text(json, "trust_label", score->trust_label);
     js_member_text(json, "risk_level", score->risk_level);
-    js_name(json, "confidence");
-    js_real(json, isnan(score->confidence) ? 0 : score->confidence);
+    js_member_real(json, "confidence", isnan(score->confidence) ? 0 : score->confidence);
     js_member_text(json, "model_version", score->model_version);
 }
 
@@ -218,12 +217,7 @@ static void put_success_and_trending(struct json *json, const struct api_score *
     js_member_text(json, "success_model_version", score->success_model_version);
     put_score(json, "trending_score", score->trending);
     text_or_null(json, "trending_label", score->trending_label);
-    js_name(json, "trending_as_of");
-    if (score->trending_as_of_us) {
-        js_time(json, score->trending_as_of_us);
-    } else {
-        js_null(json);
-    }
+    js_member_time(json, "trending_as_of", score->trending_as_of_us);
 }
 
 static void put_composite(struct json *json, const struct api_score *score)
@@ -280,14 +274,12 @@ void api_put_score(struct json *json, const struct api_copy *copy,
     js_time(json, score->scored_us ? score->scored_us : copy->info->built_us);
     put_success_and_trending(json, score);
     put_composite(json, score);
-    js_name(json, "in_domain");
-    js_bool(json, score->in_domain);
+    js_member_bool(json, "in_domain", score->in_domain);
     js_name(json, "out_of_domain");
     js_texts(json, score->out_of_domain, score->out_count);
     put_standing(json, copy, record);
     js_member_text(json, "state", state_of(copy, record, score));
-    js_name(json, "live");
-    js_bool(json, score->live);
+    js_member_bool(json, "live", score->live);
     api_put_source(json, copy);
     js_close(json, '}');
 }

@@ -54,8 +54,7 @@ enum kol_status api_get_kol_trust(struct http_call *call, struct kol_error *err)
     js_score(&json, score.trust);
     js_member_text(&json, "trust_label", score.trust_label);
     js_member_text(&json, "risk_level", score.risk_level);
-    js_name(&json, "confidence");
-    js_real(&json, score.confidence);
+    js_member_real(&json, "confidence", score.confidence);
     js_member_text(&json, "model_version", score.model_version);
     js_name(&json, "timestamp");
     js_time(&json, score.scored_us ? score.scored_us : copy->info->built_us);

@@ -163,7 +163,7 @@ static void put_hit(struct json *json, const struct api_copy *copy, const struct
     }
     js_open(json, '{');
     js_member_text(json, "kol_id", hit->kol_id);
-    js_member_text(json, "platform", str_of(api_platforms[hit->platform]));
+    js_member_text(json, "platform", str_of(platform_name((enum platform)hit->platform)));
     js_member_cell(json, "display_name", record, copy->kol.display_name, HTTP_TEXT);
     js_member_cell(json, "followers_count", record, copy->kol.followers_count, HTTP_INT);
     js_member_cell(json, "tier", record, copy->kol.tier, HTTP_TEXT);

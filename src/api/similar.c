@@ -281,8 +281,7 @@ static void put_similar(struct json *json, const struct api_copy *copy,
     js_member_cell(json, "tier", record, at->tier, HTTP_TEXT);
     js_member_cell(json, "category", record, at->category, HTTP_TEXT);
     js_member_score(json, "trust_score", record, at->trust_score);
-    js_name(json, "similarity");
-    js_real(json, rint(candidate->similarity * PLACES) / PLACES);
+    js_member_real(json, "similarity", rint(candidate->similarity * PLACES) / PLACES);
     js_close(json, '}');
 }
 

@@ -28,16 +28,6 @@ struct counted {
 
 /* ---- counting ---- */
 
-static int platform_place(struct str platform)
-{
-    for (int i = 0; i < API_PLATFORM_COUNT; i++) {
-        if (str_is(platform, api_platforms[i])) {
-            return i;
-        }
-    }
-    return -1;
-}
-
 /* Runs a query and hands each row on whose first column is a platform. */
 static enum kol_status each_platform(struct engine_session *session, const char *text,
                                      void (*take)(struct figures *figures,
@@ -55,7 +45,7 @@ static enum kol_status each_platform(struct engine_session *session, const char 
     }
     while (status == KOL_OK && (status = engine_next(result, &rows, err)) == KOL_OK && rows) {
         for (size_t row = 0; row < rows; row++) {
-            const int place = platform_place(engine_text(result, 0, row));
+            const int place = api_platform_place(engine_text(result, 0, row));
             if (place >= 0) {
                 take(&counted->platforms[place], result, row);
             }
@@ -153,7 +143,7 @@ static void put_counts(struct json *json, const struct counted *counted, const c
     for (size_t i = 0; i < API_PLATFORM_COUNT; i++) {
         const struct figures *one = &counted->platforms[i];
         char name[48];
-        snprintf(name, sizeof name, "%s%s", prefix, api_platforms[i]);
+        snprintf(name, sizeof name, "%s%s", prefix, platform_name((enum platform)i));
         js_member_int(json, name, content ? one->content : one->kols);
     }
 }
@@ -269,7 +259,7 @@ static void put_top_platforms(struct json *json, const struct counted *counted)
             continue;
         }
         js_open(json, '{');
-        js_member_text(json, "platform", str_of(api_platforms[order[i]]));
+        js_member_text(json, "platform", str_of(platform_name((enum platform)order[i])));
         js_member_int(json, "kols", one->kols);
         js_member_int(json, "content", one->content);
         put_average(json, one);
@@ -297,12 +287,7 @@ static void put_freshness(struct json *json, const struct api_copy *copy)
     const int64_t age_us = clock_now_us() - copy->info->built_us;
     js_name(json, "freshness");
     js_open(json, '{');
-    js_name(json, "as_of");
-    if (copy->info->as_of_us) {
-        js_time(json, copy->info->as_of_us);
-    } else {
-        js_null(json);
-    }
+    js_member_time(json, "as_of", copy->info->as_of_us);
     js_name(json, "built_at");
     js_time(json, copy->info->built_us);
     js_member_int(json, "age_seconds", age_us > 0 ? age_us / CLOCK_US_PER_SECOND : 0);
@@ -461,8 +446,7 @@ static void put_tier(struct json *json, const struct l1_stats *stats)
     js_member_int(json, "keys", stats->entries);
     js_member_int(json, "memory_bytes", stats->bytes);
     js_member_int(json, "max_bytes", stats->max_bytes);
-    js_name(json, "hit_rate");
-    js_real(json, reads ? (double)served / (double)reads : NAN);
+    js_member_real(json, "hit_rate", reads ? (double)served / (double)reads : NAN);
     js_close(json, '}');
 }
 

@@ -14,18 +14,24 @@ enum {
     NEAR_NAME_MAX = 100 /* bytes of one; longer ones are left out */
 };
 
-const char *const api_platforms[API_PLATFORM_COUNT] = {"tiktok", "twitter", "youtube", "instagram"};
+int api_platform_place(struct str name)
+{
+    for (int i = 0; i < API_PLATFORM_COUNT; i++) {
+        if (str_is(name, platform_name((enum platform)i))) {
+            return i;
+        }
+    }
+    return -1;
+}
 
 void api_cut_id(struct str text, struct str *platform, struct str *id)
 {
     struct str rest = text, first = str_cut(&rest, ':');
     *platform = (struct str){0};
     *id = text;
-    for (size_t i = 0; i < API_PLATFORM_COUNT; i++) {
-        if (rest.ptr && str_is(first, api_platforms[i])) {
-            *platform = first;
-            *id = rest;
-        }
+    if (rest.ptr && api_platform_place(first) >= 0) {
+        *platform = first;
+        *id = rest;
     }
 }
 
@@ -107,12 +113,8 @@ static void put_nearest(struct buf *out, struct api_copy *copy, struct str text,
     struct names_hit hits[NEAR_NAMES];
     struct str named, id;
     struct buf folded = {0};
-    int place = NAMES_ANYWHERE;
     api_cut_id(text, &named, &id);
-    platform = named.len ? named : platform;
-    for (int i = 0; i < API_PLATFORM_COUNT; i++) {
-        place = str_is(platform, api_platforms[i]) ? i : place;
-    }
+    const int place = api_platform_place(named.len ? named : platform);
     if (!names) {
         return;
     }
@@ -120,9 +122,8 @@ static void put_nearest(struct buf *out, struct api_copy *copy, struct str text,
     const size_t count = api_names_near(names, buf_str(&folded), place, NEAR_NAMES, hits);
     for (size_t i = 0; i < count; i++) {
         if (hits[i].kol_id.len <= NEAR_NAME_MAX) {
-            buf_printf(out, "%s%s:%.*s",
-                       out->len ? ", " : " The nearest names: ", api_platforms[hits[i].platform],
-                       STR_FORMAT(hits[i].kol_id));
+            buf_printf(out, "%s%s:%.*s", out->len ? ", " : " The nearest names: ",
+                       platform_name((enum platform)hits[i].platform), STR_FORMAT(hits[i].kol_id));
         }
     }
     buf_free(&folded);

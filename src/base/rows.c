@@ -32,18 +32,11 @@ static void put_csv(struct buf *out, struct str text)
     for (size_t i = 0; i < text.len; i++) {
         quote = quote || strchr(",\"\r\n", text.ptr[i]) != NULL; /* NUL is found too: quoted */
     }
-    if (!quote) {
+    if (quote) {
+        text_put_csv_quoted(out, text);
+    } else {
         buf_put(out, text);
-        return;
     }
-    buf_putc(out, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        if (text.ptr[i] == '"') {
-            buf_putc(out, '"');
-        }
-        buf_putc(out, text.ptr[i]);
-    }
-    buf_putc(out, '"');
 }
 
 static void put_visible(struct buf *out, struct str text)

@@ -72,6 +72,16 @@ struct str str_cut(struct str *rest, char separator)
     return head;
 }
 
+bool str_has_word(struct str words, struct str word)
+{
+    while (words.len) {
+        if (str_equal(str_cut(&words, ' '), word)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool str_to_int64(struct str text, int64_t *out)
 {
     bool negative = text.len && text.ptr[0] == '-';

@@ -34,6 +34,9 @@ struct str str_trim(struct str text);
  * `*rest` (empty, with a NULL pointer, once the text is used up). */
 struct str str_cut(struct str *rest, char separator);
 
+/* True where `word` is one of `words`, which stand apart by a space. */
+bool str_has_word(struct str words, struct str word);
+
 /* Whole decimal integer with optional sign; false on anything else or out of range. */
 bool str_to_int64(struct str text, int64_t *out);
 

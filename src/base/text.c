@@ -1,4 +1,4 @@
-/* text.c: UTF-8 checks, JSON string escapes, base64. */
+/* text.c: UTF-8 checks, JSON string escapes, quoted CSV cells, base64. */
 #include "base/text.h"
 
 #include <stdint.h>
@@ -220,6 +220,18 @@ void text_put_json(struct buf *buf, struct str text)
 
 static const char base64_digits[] =
     "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+void text_put_csv_quoted(struct buf *buf, struct str text)
+{
+    buf_putc(buf, '"');
+    for (size_t i = 0; i < text.len; i++) {
+        if (text.ptr[i] == '"') {
+            buf_putc(buf, '"');
+        }
+        buf_putc(buf, text.ptr[i]);
+    }
+    buf_putc(buf, '"');
+}
 
 void text_put_base64(struct buf *buf, struct str bytes)
 {

@@ -24,6 +24,9 @@ struct str text_prefix(struct str text, size_t max_points);
  * escaped (\n, \t, \r, \b, \f by letter, the others as \u00xx), all else goes as it is. */
 void text_put_json(struct buf *buf, struct str text);
 
+/* Appends `text` in double quotes as a cell of CSV (RFC 4180): a quote within is doubled. */
+void text_put_csv_quoted(struct buf *buf, struct str text);
+
 /* Appends standard base64 with padding. */
 void text_put_base64(struct buf *buf, struct str bytes);
 

@@ -96,34 +96,14 @@ static enum kol_status find_account(struct engine_session *session, const char *
 
 /* ---- its history ---- */
 
-/* The days up to the last observed one, at the end of `values`; those without a value are NaN. */
-struct history {
-    double values[FORECAST_MAX_DAYS];
-    int64_t last; /* day since 1970 */
-    bool any;
-};
-
-/* Rows come from the newest day to the oldest. */
-static void take_day(struct history *history, int64_t day, double value)
-{
-    history->last = history->any ? history->last : day;
-    history->any = true;
-    const int64_t back = history->last - day;
-    if (back < FORECAST_MAX_DAYS) {
-        history->values[FORECAST_MAX_DAYS - 1 - back] = value;
-    }
-}
-
 static enum kol_status read_history(struct engine_session *session, const struct account *account,
-                                    const struct daily_metric *metric, struct history *out,
+                                    const struct daily_metric *metric, struct forecast_history *out,
                                     struct kol_error *err)
 {
     struct engine_result *result = NULL;
     struct buf sql = {0};
     size_t count = 0;
-    for (size_t i = 0; i < FORECAST_MAX_DAYS; i++) {
-        out->values[i] = NAN;
-    }
+    forecast_begin(out);
     buf_printf(&sql,
                "SELECT day, CAST(%s AS DOUBLE) FROM silver.kol_daily WHERE %s IS NOT NULL AND "
                "platform = ",
@@ -135,7 +115,7 @@ static enum kol_status read_history(struct engine_session *session, const struct
     enum kol_status status = engine_query(session, sql.ptr, &result, err);
     while (status == KOL_OK && (status = engine_next(result, &count, err)) == KOL_OK && count) {
         for (size_t row = 0; row < count; row++) {
-            take_day(out, engine_int(result, 0, row), engine_real(result, 1, row));
+            forecast_add_day(out, engine_int(result, 0, row), engine_real(result, 1, row));
         }
     }
     engine_result_free(&result);
@@ -184,7 +164,7 @@ static enum kol_status forecast_account(const struct invocation *call,
                                         const struct account *account,
                                         const struct daily_metric *metric, struct kol_error *err)
 {
-    struct history *history = mem_zalloc(1, sizeof *history);
+    struct forecast_history *history = mem_zalloc(1, sizeof *history);
     struct forecast forecast;
     enum kol_status status = read_history(session, account, metric, history, err);
     if (status == KOL_OK) {

@@ -143,8 +143,6 @@ static void answer_success(struct asked *asked)
 
 /* ---- trending ---- */
 
-#define FLOOR_BY_HAND 0.1
-
 static const char *const trending_columns[] = {"kol_id", "score", "label", "method", "timestamp"};
 
 static void answer_trending(struct asked *asked)
@@ -153,7 +151,7 @@ static void answer_trending(struct asked *asked)
     for (size_t i = 0; i < asked->count; i++) {
         struct trending_inputs inputs;
         memcpy(&inputs, asked->block[i].values, sizeof inputs);
-        const double score = trending_score(&inputs, FLOOR_BY_HAND);
+        const double score = trending_score(&inputs, TRENDING_FLOOR_BY_HAND);
         put_id(rows, &asked->block[i]);
         put_score(asked, score);
         rows_text(rows, str_of(trending_label(score)));

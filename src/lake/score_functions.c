@@ -146,7 +146,7 @@ static double trending_of(const double *const *arguments, size_t row)
         .market = arguments[AT_MARKET][row],
         .momentum = trending_momentum(velocity, arguments[AT_BEFORE][row]),
     };
-    return trending_score(&inputs, 1);
+    return trending_score(&inputs, TRENDING_FLOOR);
 }
 
 static void run_score(const void *user, size_t rows, const double *const *arguments,

@@ -31,16 +31,6 @@ const struct online_source *online_source_find(const struct online_input *input,
     return NULL;
 }
 
-bool online_has_word(struct str words, struct str wanted)
-{
-    while (words.len) {
-        if (str_equal(str_cut(&words, ' '), wanted)) {
-            return true;
-        }
-    }
-    return false;
-}
-
 void online_say(const struct online_build_state *state, const char *step, int64_t done,
                 int64_t total)
 {

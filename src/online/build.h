@@ -65,7 +65,6 @@ extern const char *const online_id_columns[ONLINE_KINDS];
 const struct online_source *online_source_find(const struct online_input *input,
                                                const char *name_space,
                                                const char *name); /* or NULL */
-bool online_has_word(struct str words, struct str wanted);        /* words stand apart by a space */
 void online_say(const struct online_build_state *state, const char *step, int64_t done,
                 int64_t total);
 

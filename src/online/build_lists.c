@@ -252,7 +252,7 @@ static void put_columns(struct buf *sql, const struct joined *joined, const char
 {
     const char *separator = "SELECT ";
     for (size_t i = 0; i < joined->count; i++) {
-        if (!online_has_word(str_of(without), str_of(joined->columns[i].name))) {
+        if (!str_has_word(str_of(without), str_of(joined->columns[i].name))) {
             buf_printf(sql, "%s%s AS ", separator, joined->columns[i].sql.ptr);
             engine_quote_name(sql, str_of(joined->columns[i].name));
             separator = ", ";

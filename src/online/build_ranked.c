@@ -80,7 +80,7 @@ static void wanted_columns(struct buf *out, struct str present)
     struct str rest = buf_str(&all);
     while (rest.len) {
         struct str word = str_cut(&rest, ' ');
-        if (word.len && online_has_word(present, word) && !online_has_word(buf_str(out), word)) {
+        if (word.len && str_has_word(present, word) && !str_has_word(buf_str(out), word)) {
             buf_printf(out, "%s%.*s", out->len ? " " : "", STR_FORMAT(word));
         }
     }
@@ -126,7 +126,7 @@ static void put_present(struct buf *sql, struct str present, const char *names, 
     struct str rest = str_of(names);
     while (rest.len) {
         struct str name = str_cut(&rest, ' ');
-        if (!str_is(name, metric) && online_has_word(present, name)) {
+        if (!str_is(name, metric) && str_has_word(present, name)) {
             buf_printf(sql, ", %.*s", STR_FORMAT(name));
         }
     }
@@ -139,7 +139,7 @@ static enum kol_status make_lists(struct online_build_state *state, struct str p
     for (size_t i = 0; i < ARRAY_LEN(ranked_rows) && status == KOL_OK; i++) {
         const char *metric = ranked_rows[i].metric;
         struct buf sql = {0};
-        if (!online_has_word(present, str_of(metric))) {
+        if (!str_has_word(present, str_of(metric))) {
             continue;
         }
         online_say(state, ranked_rows[i].name, state->steps_done++, 0);

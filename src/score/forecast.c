@@ -255,6 +255,25 @@ static const char *what_is_wrong(const struct series *series)
     return NULL;
 }
 
+void forecast_begin(struct forecast_history *history)
+{
+    history->last = 0;
+    history->observed = 0;
+    for (size_t i = 0; i < FORECAST_MAX_DAYS; i++) {
+        history->values[i] = NAN;
+    }
+}
+
+void forecast_add_day(struct forecast_history *history, int64_t day, double value)
+{
+    history->last = history->observed ? history->last : day;
+    const int64_t back = history->last - day;
+    if (back < FORECAST_MAX_DAYS) {
+        history->values[FORECAST_MAX_DAYS - 1 - back] = value;
+        history->observed++;
+    }
+}
+
 enum kol_status forecast_fit(const double *values, size_t days, size_t horizon,
                              struct forecast *out, struct kol_error *err)
 {

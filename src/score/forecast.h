@@ -10,6 +10,7 @@
 #define SCORE_FORECAST_H
 
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/error.h"
 
@@ -31,6 +32,16 @@ struct forecast {
     size_t horizon;
     struct forecast_point points[FORECAST_MAX_HORIZON]; /* day 1 is the day behind the series */
 };
+
+/* A series in the making, out of days in falling order. */
+struct forecast_history {
+    double values[FORECAST_MAX_DAYS]; /* ends with the newest observed day; NaN: not observed */
+    int64_t last;                     /* that day, since 1970 */
+    size_t observed;
+};
+void forecast_begin(struct forecast_history *history);
+/* From the newest day to the oldest, each once. Days before the series are left out. */
+void forecast_add_day(struct forecast_history *history, int64_t day, double value);
 
 /* `values`: one a day without a gap in the calendar, NaN where the day was not observed (the
  * model then goes on without a correction). Days before the first and behind the last observed one

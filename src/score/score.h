@@ -90,7 +90,10 @@ struct trending_inputs {
     double momentum; /* q: (v - v_prev) / max(v_prev, 1) */
 };
 
-/* `floor` holds up b and m: 1 for what was measured, 0.1 for what is given by hand. NaN where an
+#define TRENDING_FLOOR 1.0         /* of b and m that were measured */
+#define TRENDING_FLOOR_BY_HAND 0.1 /* of those that are given by hand */
+
+/* `floor` holds up b and m, see above. NaN where an
  * input is unknown, infinite or negative (momentum: below -1). */
 double trending_score(const struct trending_inputs *inputs, double floor);
 double trending_momentum(double velocity, double velocity_before); /* q; NaN as above */
