@@ -209,16 +209,21 @@ static enum kol_status run_export(struct api_export *export, struct kol_error *e
 {
     struct http_stream *stream = NULL;
     const char *type = http_call_type(export->call);
+    const char *form = strstr(type, "parquet")  ? "parquet"
+                       : strstr(type, "ndjson") ? "ndjson"
+                                                : "csv";
     enum kol_status status = prepare(export, err);
     if (status == KOL_OK) {
+        http_put_header(export->call, "Content-Disposition", "attachment; filename=\"kols.%s\"",
+                        form);
         status = http_stream_begin(export->call, type, &stream, err);
     }
     if (status != KOL_OK) {
         return status;
     }
-    if (strstr(type, "parquet")) {
+    if (strcmp(form, "parquet") == 0) {
         status = send_parquet(export, stream, err);
-    } else if (strstr(type, "ndjson")) {
+    } else if (strcmp(form, "ndjson") == 0) {
         status = send_lines(export, stream, err);
     } else {
         status = send_csv(export, stream, err);

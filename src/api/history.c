@@ -223,10 +223,12 @@ enum kol_status api_kol_history(struct http_call *call, struct kol_error *err)
     }
     enum kol_status status = api_call_copy(call, &copy, err);
     status = status == KOL_OK ? api_who(call, copy, &who, err) : status;
-    status = status == KOL_OK ? api_session_take(call, copy, &session, err) : status;
-    if (status == KOL_OK) {
-        status = read_history(session, &who, column, &history, err);
+    if (status == KOL_OK && api_copy_has(copy, "silver.kol_daily")) {
+        status = api_session_take(call, copy, &session, err);
+        if (status == KOL_OK) {
+            status = read_history(session, &who, column, &history, err);
+        }
+        api_session_drop(call, &session);
     }
-    api_session_drop(call, &session);
     return status == KOL_OK ? answer(call, copy, &who, &history, days) : status;
 }

@@ -3,6 +3,7 @@
  *
  * These run on an event thread: none of them waits or reads a file.
  */
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -182,9 +183,10 @@ static void measure_copy(struct api *api)
     const int64_t now_us = clock_now_us();
     metrics_set(METRIC_COPY_NUMBER, NULL, info ? (double)info->number : 0);
     metrics_set(METRIC_COPY_KOLS, NULL, info ? (double)info->kols : 0);
-    metrics_set(METRIC_COPY_AGE_SECONDS, NULL, info ? (double)(now_us - info->built_us) / 1e6 : 0);
+    metrics_set(METRIC_COPY_AGE_SECONDS, NULL,
+                info ? (double)(now_us - info->built_us) / 1e6 : NAN);
     metrics_set(METRIC_COPY_LAG_SECONDS, NULL,
-                info && info->as_of_us ? (double)(now_us - info->as_of_us) / 1e6 : 0);
+                info && info->as_of_us ? (double)(now_us - info->as_of_us) / 1e6 : NAN);
     api_copy_drop(copy);
 }
 

@@ -28,13 +28,17 @@ static void put_content_query(struct str platform, size_t limit, struct buf *sql
     buf_printf(sql, " ORDER BY trending_score DESC, platform, rank LIMIT %zu", limit);
 }
 
-static enum kol_status read_content(struct engine_session *session, struct str platform,
-                                    size_t limit, struct arena *arena, struct trending_rows *out,
-                                    struct kol_error *err)
+static enum kol_status read_content(const struct api_copy *copy, struct engine_session *session,
+                                    struct str platform, size_t limit, struct arena *arena,
+                                    struct trending_rows *out, struct kol_error *err)
 {
     struct buf sql = {0};
     struct engine_result *result = NULL;
     size_t rows = 0;
+    *out = (struct trending_rows){0};
+    if (!api_copy_has(copy, "gold.content_trending")) {
+        return KOL_OK;
+    }
     *out = (struct trending_rows){
         .keys = arena_alloc(arena, limit * sizeof *out->keys),
         .scores = arena_alloc(arena, limit * sizeof *out->scores),
@@ -147,7 +151,7 @@ enum kol_status api_trending_content(struct http_call *call, struct kol_error *e
         status = api_session_take(call, copy, &session, err);
     }
     if (status == KOL_OK) {
-        status = read_content(session, platform, limit, arena, &rows, err);
+        status = read_content(copy, session, platform, limit, arena, &rows, err);
     }
     api_session_drop(call, &session);
     if (status == KOL_OK) {

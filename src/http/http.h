@@ -262,8 +262,9 @@ void http_finish(struct http_call *call, struct http_answer *answer,
 /* ---- streams ---- */
 
 /* Begins an answer whose end is not known (export, server-sent events) instead of http_finish():
- * 200 with `type`. Then http_stream_write() from the worker: waits while more than a bound is
- * unsent, at most until `wait_us` passed (KOL_TIMEOUT); KOL_INTERRUPTED where the client is gone.
+ * 200 with `type` and the headers that were put before. Then http_stream_write() from the worker:
+ * waits while more than a bound is unsent, at most until `wait_us` passed (KOL_TIMEOUT);
+ * KOL_INTERRUPTED where the client is gone.
  * After a http_stream_end() with an error the connection is closed without an end, so that the
  * client sees that it is cut. A stream has no deadline but for its waits. */
 struct http_stream;

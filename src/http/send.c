@@ -242,6 +242,23 @@ enum MHD_Result http_send(struct http_call *call, struct http_answer *answer)
     return result;
 }
 
+/* What the handler put before it began to stream. */
+static void add_put(const struct http_call *call, struct MHD_Response *response)
+{
+    struct str rest = buf_str(&call->headers);
+    struct buf name = {0}, value = {0};
+    while (rest.len) {
+        struct str line = str_cut(&rest, '\n');
+        buf_clear(&name);
+        buf_clear(&value);
+        buf_put(&name, str_cut(&line, ':'));
+        buf_put(&value, str_trim(line));
+        add(response, name.ptr, value.ptr);
+    }
+    buf_free(&name);
+    buf_free(&value);
+}
+
 enum MHD_Result http_send_stream(struct http_call *call)
 {
     enum { BLOCK = 32 * 1024 };
@@ -254,6 +271,7 @@ enum MHD_Result http_send_stream(struct http_call *call)
     }
     add(response, "Content-Type", http_stream_type(call->stream));
     add(response, "Cache-Control", "no-store");
+    add_put(call, response);
     add_vary(call, NULL, response);
     add_common(call, response);
     call->status = 200;

@@ -6,6 +6,7 @@ import io
 import json
 import random
 import shutil
+import socket
 import threading
 import time
 from datetime import datetime, timezone
@@ -14,7 +15,7 @@ import pytest
 from pyarrow.parquet import read_table
 
 from list_reference import HISTORY_METRICS, METRICS, World, csv_value
-from served import Served
+from served import Served, make_demo
 from support import Kol, wait_until
 
 PLATFORMS = ("tiktok", "twitter", "youtube", "instagram")
@@ -468,6 +469,12 @@ def test_exports_have_every_row_in_each_form(served, world, tmp_path, query):
             assert value == flat[name], name
 
 
+@pytest.mark.parametrize("form", ["csv", "ndjson", "parquet"])
+def test_an_export_says_what_its_file_is_called(served, form):
+    reply = served.ask("/api/v1/export/kols", format=form)
+    assert reply.headers["content-disposition"] == f'attachment; filename="kols.{form}"'
+
+
 def test_an_export_leaves_no_file_behind(served):
     before = {path.name for path in served.kol.data.iterdir()}
     export(served, "parquet")
@@ -592,3 +599,74 @@ def test_slow_exports_keep_their_copy_and_harm_nobody_and_its_cursors_end_with_i
     remove_old_copies(server, before)
     problem = server.get("/api/v1/kols", status=410, limit=2, cursor=cursor)
     assert problem["code"] == "cursor_expired" and problem["what_to_do"]
+
+
+# ---- many exports, and clients that leave ----
+
+
+def begin_export(server):
+    """An export whose client reads nothing: a connection with little room."""
+    host, port = server.address.split(":")
+    sock = socket.socket()
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    sock.connect((host, int(port)))
+    sock.sendall(b"GET /api/v1/export/kols?format=ndjson&include=scores HTTP/1.1\r\nHost: x\r\n\r\n")
+    assert sock.recv(12) == b"HTTP/1.1 200"
+    return sock
+
+
+def test_a_fourth_export_waits_until_a_client_leaves(kol):
+    make_demo(kol.binary, kol.data, kols=12000, days=1)
+    server = Served(kol)
+    socks = [begin_export(server) for _ in range(3)]
+    reply = server.ask("/api/v1/export/kols", format="csv")
+    assert (reply.status, reply.json()["code"]) == (503, "busy")
+    assert int(reply.headers["retry-after"]) > 0
+    assert server.ask("/api/v1/kols").status == 200
+    socks.pop().close()
+    wait_until(
+        lambda: server.ask("/api/v1/export/kols", format="csv", q="nobody").status == 200,
+        "the place of the client that left",
+    )
+    for sock in socks:
+        sock.close()
+
+
+# ---- a lake of little ----
+
+
+def examples(server):
+    """Every GET of the API with the examples of its parameters."""
+    for path, methods in server.get("/openapi.json")["paths"].items():
+        operation = methods.get("get")
+        if not operation:
+            continue
+        query = {}
+        for parameter in operation.get("parameters", []):
+            value = parameter.get("example", parameter["schema"].get("example"))
+            if parameter["in"] == "path":
+                path = path.replace("{" + parameter["name"] + "}", str(value))
+            elif parameter["in"] == "query" and parameter.get("required"):
+                query[parameter["name"]] = value
+        yield path, query
+
+
+ONLY = {
+    "profiles": {"event_type": "profile", "username": "ly.sport", "followers_count": 5},
+    "videos": {"event_type": "video", "username": "ly.sport", "video_id": "1", "view_count": 5},
+}
+
+
+@pytest.mark.parametrize("kind", ONLY)
+def test_a_lake_with_events_of_one_kind_answers_every_route(kol, kind):
+    event = {**ONLY[kind], "event_time": "2025-06-20T00:00:00Z", "platform": "tiktok"}
+    kol("log", "produce", f"kol.{kind}.raw", stdin=json.dumps(event) + "\n")
+    kol("ingest")
+    kol("etl")
+    server = Served(kol)
+    seen = {path: server.ask(path, **query) for path, query in examples(server)}
+    assert len(seen) > 30
+    assert not {path: reply for path, reply in seen.items() if reply.status >= 500}
+    name = server.get("/api/v1/kols", limit=1)["data"][0]["kol_id"]
+    days = server.get(f"/api/v1/kols/{name}/history")["data"]
+    assert [day["value"] for day in days if day["value"] is not None] == [5] * (kind == "profiles")
