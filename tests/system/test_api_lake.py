@@ -173,7 +173,7 @@ def test_content_is_what_the_lake_says(server, lake, sample):
     for key in sample:
         wanted, got, cursor = lake.content_of(key), [], None
         while True:
-            page = ask(server, key, "/content", limit=100, cursor=cursor)
+            page = ask(server, key, "/content", limit=7, cursor=cursor)
             got += page["data"]
             cursor = page["next_cursor"]
             if not cursor:
