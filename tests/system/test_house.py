@@ -22,6 +22,7 @@ USES = {
     "backup": {"base", "log", "iceberg", "lake", "online"},
     "http": {"base"},
     "cache": {"base"},
+    "serve": {"base"},
     "api": {
         *("base", "domain", "log", "import", "engine", "iceberg", "lake", "gbdt", "score"),
         *("registry", "online", "backup", "http", "cache"),
@@ -48,6 +49,7 @@ PUBLIC = {
     "backup": {"backup.h"},
     "http": {"http.h"},
     "cache": {"l1.h"},
+    "serve": {"keys.h"},
     "api": {"api.h"},
     "cmd": {"command.h"},
 }
@@ -104,6 +106,16 @@ def test_domain_does_no_io():
     for path in (SRC / "domain").rglob("*.c"):
         hit = forbidden.search(path.read_text())
         assert not hit, f"{path.relative_to(ROOT)} calls {hit.group()}"
+
+
+def test_no_other_file_spells_a_key_of_the_cache():
+    patterns = re.findall(r'^KEY\(\w+, "([^"]+)"', (SRC / "serve/keys.def").read_text(), re.M)
+    assert len(patterns) >= 20
+    spelled = re.compile("|".join(re.escape(f'"{pattern.split("{")[0]}') for pattern in patterns))
+    for path in sources():
+        if path.name != "keys.def":
+            hit = spelled.search(path.read_text())
+            assert not hit, f"{path.relative_to(ROOT)} spells {hit.group()}...: see serve/keys.h"
 
 
 def functions(text):
