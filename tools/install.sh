@@ -13,10 +13,10 @@ set -eu
 packages_of() {
     case $1 in
     build) echo ca-certificates gcc git libavro-dev libbrotli-dev libc6-dev libcjson-dev libcmocka-dev \
-        libgnutls28-dev libjansson-dev liblmdb-dev libmicrohttpd-dev libsqlite3-dev libxxhash-dev libzstd-dev \
-        meson ninja-build pkgconf python3 python3-venv zlib1g-dev ;;
+        libgnutls28-dev libhiredis-dev libjansson-dev liblmdb-dev libmicrohttpd-dev libsqlite3-dev \
+        libxxhash-dev libzstd-dev meson ninja-build pkgconf python3 python3-venv zlib1g-dev ;;
     make) echo make ;;
-    test) echo curl man-db openssl procps shellcheck util-linux ;;
+    test) echo curl man-db openssl procps redis-server shellcheck util-linux ;;
     shell) echo shellcheck ;;
     lint) echo clang clang-tidy ;;
     fuzz) echo clang libclang-rt-dev llvm ;;

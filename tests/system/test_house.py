@@ -48,7 +48,7 @@ PUBLIC = {
     "online": {"online.h", "live.h"},
     "backup": {"backup.h"},
     "http": {"http.h"},
-    "cache": {"l1.h"},
+    "cache": {"l1.h", "redis.h"},
     "serve": {"keys.h"},
     "api": {"api.h"},
     "cmd": {"command.h"},

@@ -1,0 +1,372 @@
+/*
+ * redis_link.c: one connection to Redis: made, logged in, asked.
+ *
+ * The socket never blocks; all waiting is in wait_for(), which knows the deadline. A time limit of
+ * the socket (SO_RCVTIMEO) would begin anew with each byte that comes, so that a server which sends
+ * one now and then could hold its caller for ever.
+ */
+#include <errno.h>
+#include <hiredis/hiredis.h>
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "base/clock.h"
+#include "base/mem.h"
+#include "cache/redis_parts.h"
+
+enum { READ_BYTES = 32 * 1024 };
+
+/* ---- commands ---- */
+
+void redis_put_head(struct buf *out, size_t argc)
+{
+    buf_putc(out, '*');
+    buf_put_int64(out, (int64_t)argc);
+    buf_append(out, "\r\n", 2);
+}
+
+void redis_put_argument(struct buf *out, struct str argument)
+{
+    buf_putc(out, '$');
+    buf_put_int64(out, (int64_t)argument.len);
+    buf_append(out, "\r\n", 2);
+    buf_put(out, argument);
+    buf_append(out, "\r\n", 2);
+}
+
+/* ---- waiting ---- */
+
+/* What poll() saw among `events`, errors and hang-ups too; 0: the deadline passed. */
+static short wait_for(int fd, short events, int64_t deadline_ns)
+{
+    struct pollfd waiting = {.fd = fd, .events = events};
+    for (;;) {
+        const int64_t left = deadline_ns - clock_mono_ns();
+        if (left <= 0) {
+            return 0;
+        }
+        const struct timespec longest = {left / 1000000000, left % 1000000000};
+        const int count = ppoll(&waiting, 1, &longest, NULL);
+        if (count > 0) {
+            return waiting.revents;
+        }
+        KOL_ASSERT(count == 0 || errno == EINTR);
+    }
+}
+
+/* ---- making ---- */
+
+/* Connects to one address. A socket, or -1 with errno set: ETIMEDOUT where the deadline passed. */
+static int connect_to(const struct sockaddr *address, socklen_t len, int64_t deadline_ns)
+{
+    const int fd = socket(address->sa_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (fd < 0) {
+        return -1;
+    }
+    int failure = connect(fd, address, len) == 0 ? 0 : errno;
+    if (failure == EINPROGRESS) {
+        socklen_t size = sizeof failure;
+        if (wait_for(fd, POLLOUT, deadline_ns) == 0) {
+            failure = ETIMEDOUT;
+        } else if (getsockopt(fd, SOL_SOCKET, SO_ERROR, &failure, &size) != 0) {
+            failure = errno;
+        }
+    }
+    if (failure) {
+        close(fd);
+        errno = failure;
+        return -1;
+    }
+    return fd;
+}
+
+static int connect_unix(const char *path, int64_t deadline_ns)
+{
+    struct sockaddr_un address = {.sun_family = AF_UNIX};
+    const size_t len = strlen(path);
+    KOL_ASSERT(len < sizeof address.sun_path); /* redis_open() looked */
+    memcpy(address.sun_path, path, len);
+    return connect_to((struct sockaddr *)&address, sizeof address, deadline_ns);
+}
+
+/* Tries each address of the host, none for longer than its share of the time that is left. */
+static int connect_each(const struct addrinfo *addresses, int64_t deadline_ns)
+{
+    int64_t count = 0;
+    for (const struct addrinfo *at = addresses; at; at = at->ai_next) {
+        count++;
+    }
+    int fd = -1;
+    for (const struct addrinfo *at = addresses; at && fd < 0; at = at->ai_next) {
+        const int64_t now_ns = clock_mono_ns();
+        fd = connect_to(at->ai_addr, at->ai_addrlen, now_ns + (deadline_ns - now_ns) / count--);
+    }
+    if (fd >= 0) {
+        const int on = 1;
+        setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+        setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    }
+    return fd;
+}
+
+static enum kol_status make_socket(const struct redis_options *options, const char *name,
+                                   int64_t deadline_ns, int *fd, struct kol_error *err)
+{
+    if (options->path) {
+        *fd = connect_unix(options->path, deadline_ns);
+    } else {
+        char port[16];
+        struct addrinfo *addresses = NULL;
+        const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV};
+        snprintf(port, sizeof port, "%d", options->port);
+        const int failure = getaddrinfo(options->host, port, &hints, &addresses);
+        if (failure) {
+            return kol_fail(err, KOL_NOT_FOUND, "redis %s: the host name has no address (%s)", name,
+                            gai_strerror(failure));
+        }
+        *fd = connect_each(addresses, deadline_ns);
+        const int connect_errno = errno;
+        freeaddrinfo(addresses);
+        errno = connect_errno;
+    }
+    if (*fd < 0 && errno == ETIMEDOUT) {
+        return kol_fail(err, KOL_TIMEOUT, "redis %s: no connection within the time limit", name);
+    }
+    return *fd < 0 ? kol_fail_errno(err, errno, "redis %s: cannot connect", name) : KOL_OK;
+}
+
+/* ---- logging in ---- */
+
+/* What the server said of a refused login; nothing where that repeats the password. */
+static struct str said(const struct redis_answer *answer, const struct redis_options *options)
+{
+    struct str text = answer->text;
+    const char *password = options->password;
+    if (password && *password && memmem(text.ptr, text.len, password, strlen(password))) {
+        return STR("not repeated here: it holds the password");
+    }
+    text.len = text.len > 120 ? 120 : text.len;
+    return text;
+}
+
+static bool begins(const struct redis_answer *answer, const char *text)
+{
+    return str_starts(answer->text, str_of(text));
+}
+
+static enum kol_status judge_auth(const struct redis_answer *answer,
+                                  const struct redis_options *options, const char *name,
+                                  struct kol_error *err)
+{
+    if (answer->kind != REDIS_ERROR) {
+        return KOL_OK;
+    }
+    if (redis_is_error(answer, "WRONGPASS") || redis_is_error(answer, "NOPERM") ||
+        begins(answer, "ERR invalid password")) {
+        return kol_fail(err, KOL_USAGE,
+                        "redis %s refused user `%s` with the given password: set both as the "
+                        "server's ACL has them (redis.url, redis.password)",
+                        name, options->user ? options->user : "default");
+    }
+    if (begins(answer, "ERR AUTH") || begins(answer, "ERR Client sent AUTH")) {
+        return kol_fail(err, KOL_USAGE,
+                        "redis %s has no password for its default user, but one is set here: name "
+                        "the user too, or take the password out (redis.url, redis.password)",
+                        name);
+    }
+    const struct str text = said(answer, options);
+    return kol_fail(err, KOL_IO, "redis %s did not take the login: %.*s", name, STR_FORMAT(text));
+}
+
+static enum kol_status judge_select(const struct redis_answer *answer,
+                                    const struct redis_options *options, const char *name,
+                                    struct kol_error *err)
+{
+    if (answer->kind != REDIS_ERROR) {
+        return KOL_OK;
+    }
+    const struct str text = said(answer, options);
+    if (redis_is_error(answer, "NOAUTH")) {
+        return kol_fail(err, KOL_USAGE,
+                        "redis %s asks for a password and none is set: set redis.password or "
+                        "redis.url",
+                        name);
+    }
+    if (redis_is_error(answer, "NOPERM") || begins(answer, "ERR DB index") ||
+        begins(answer, "ERR invalid DB index") || begins(answer, "ERR SELECT")) {
+        return kol_fail(err, KOL_USAGE,
+                        "redis %s: database %d cannot be used (%.*s): set a redis.db that the "
+                        "server has and the user may SELECT",
+                        name, options->db, STR_FORMAT(text));
+    }
+    return kol_fail(err, KOL_IO, "redis %s did not select database %d: %.*s", name, options->db,
+                    STR_FORMAT(text));
+}
+
+/* AUTH and SELECT, as far as they are needed, in one round trip. */
+static enum kol_status log_in(struct redis_link *link, const struct redis_options *options,
+                              const char *name, int64_t deadline_ns, struct kol_error *err)
+{
+    const bool auth = options->user || options->password, select = options->db != 0;
+    if (!auth && !select) {
+        return KOL_OK;
+    }
+    struct buf out = {0};
+    struct arena arena;
+    struct redis_reading reading;
+    arena_init(&arena, 1024);
+    if (auth) {
+        redis_put_head(&out, options->user ? 3 : 2);
+        redis_put_argument(&out, STR("AUTH"));
+        if (options->user) {
+            redis_put_argument(&out, str_of(options->user));
+        }
+        redis_put_argument(&out, str_of(options->password));
+    }
+    if (select) {
+        char number[16];
+        snprintf(number, sizeof number, "%d", options->db);
+        redis_put_head(&out, 2);
+        redis_put_argument(&out, STR("SELECT"));
+        redis_put_argument(&out, str_of(number));
+    }
+    redis_reading_begin(&reading, &arena, (size_t)auth + select, 64 * 1024);
+    enum kol_status status =
+        redis_link_exchange(link, name, buf_str(&out), &reading, deadline_ns, err);
+    if (status == KOL_OK && auth) {
+        status = judge_auth(&reading.answers[0], options, name, err);
+    }
+    if (status == KOL_OK && select) {
+        status = judge_select(&reading.answers[auth ? 1 : 0], options, name, err);
+    }
+    explicit_bzero(out.ptr, out.len);
+    buf_free(&out);
+    arena_free(&arena);
+    return status;
+}
+
+enum kol_status redis_link_open(const struct redis_options *options, const char *name,
+                                int64_t deadline_ns, struct redis_link **out, struct kol_error *err)
+{
+    int fd = -1;
+    enum kol_status status = make_socket(options, name, deadline_ns, &fd, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    struct redis_link *link = mem_zalloc(1, sizeof *link);
+    link->fd = fd;
+    link->reader = redis_reader_new();
+    status = log_in(link, options, name, deadline_ns, err);
+    if (status != KOL_OK) {
+        redis_link_free(&link);
+    }
+    *out = link;
+    return status;
+}
+
+void redis_link_free(struct redis_link **link)
+{
+    if (*link) {
+        close((*link)->fd);
+        redisReaderFree((*link)->reader);
+        free(*link);
+        *link = NULL;
+    }
+}
+
+/* ---- asking ---- */
+
+bool redis_link_is_quiet(const struct redis_link *link)
+{
+    char byte;
+    return recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
+           (errno == EAGAIN || errno == EWOULDBLOCK);
+}
+
+static bool must_wait(ssize_t count)
+{
+    return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
+}
+
+/* Sends what the socket takes now. */
+static enum kol_status send_some(struct redis_link *link, const char *name, struct str *unsent,
+                                 struct kol_error *err)
+{
+    const ssize_t count = send(link->fd, unsent->ptr, unsent->len, MSG_NOSIGNAL);
+    if (must_wait(count)) {
+        return KOL_OK;
+    }
+    if (count < 0) {
+        return kol_fail_errno(err, errno, "redis %s: the connection was lost while sending", name);
+    }
+    link->sent_bytes += count;
+    *unsent = (struct str){unsent->ptr + count, unsent->len - (size_t)count};
+    return KOL_OK;
+}
+
+static enum kol_status read_some(struct redis_link *link, const char *name,
+                                 struct redis_reading *reading, struct kol_error *err)
+{
+    char bytes[READ_BYTES];
+    const ssize_t count = recv(link->fd, bytes, sizeof bytes, 0);
+    if (must_wait(count)) {
+        return KOL_OK;
+    }
+    if (count < 0) {
+        return kol_fail_errno(err, errno,
+                              "redis %s: the connection was lost after %zu of %zu answers", name,
+                              reading->got, reading->wanted);
+    }
+    if (count == 0) {
+        return kol_fail(err, KOL_IO, "redis %s closed the connection after %zu of %zu answers",
+                        name, reading->got, reading->wanted);
+    }
+    link->read_bytes += count;
+    const enum kol_status status =
+        redis_reading_feed(reading, link->reader, (struct str){bytes, (size_t)count}, err);
+    if (status != KOL_OK) {
+        kol_wrap(err, "redis %s", name);
+    }
+    return status;
+}
+
+enum kol_status redis_link_exchange(struct redis_link *link, const char *name, struct str out,
+                                    struct redis_reading *reading, int64_t deadline_ns,
+                                    struct kol_error *err)
+{
+    enum kol_status status = send_some(link, name, &out, err);
+    if (status != KOL_OK) {
+        /* It may have said why before it closed the connection. */
+        read_some(link, name, reading, NULL);
+    }
+    /* Answers are read before all is sent: a server that cannot get rid of them reads no more. */
+    while (status == KOL_OK && reading->got < reading->wanted) {
+        const short events = out.len ? POLLIN | POLLOUT : POLLIN;
+        const short seen = wait_for(link->fd, events, deadline_ns);
+        if (seen == 0) {
+            return kol_fail(err, KOL_TIMEOUT,
+                            "redis %s: %zu of %zu answers came within the time limit", name,
+                            reading->got, reading->wanted);
+        }
+        if (seen & ~POLLOUT) {
+            status = read_some(link, name, reading, err);
+        }
+        if (status == KOL_OK && (seen & POLLOUT) && out.len) {
+            status = send_some(link, name, &out, err);
+        }
+    }
+    if (status == KOL_OK && out.len) {
+        return kol_fail(err, KOL_CORRUPT, "redis %s answered commands that were not sent yet",
+                        name);
+    }
+    return status;
+}
