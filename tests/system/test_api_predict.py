@@ -5,6 +5,8 @@ import io
 import json
 import math
 import random
+import re
+import threading
 
 import pytest
 
@@ -266,6 +268,56 @@ def test_a_promoted_model_answers_without_a_restart(serve, kol_bin, tmp_path):
     wait_until(lambda: server.get(explain)["model_version"] == "trust/1", "its reasons")
     after = server.get(explain)
     assert after["contributions"] == before["contributions"]
+
+
+def other_model(path):
+    """The shipped model with other leaves in its first tree, so that every answer is another one."""
+    text = (ROOT / "models/trust/model.txt").read_text()
+    leaves = re.search(r"^leaf_value=.*$", text, re.M)
+    other = leaves.group().translate(str.maketrans("12345678", "23456781"))
+    path.write_text(text[: leaves.start()] + other + text[leaves.end() :])
+    return path
+
+
+def ask_until(server, account, stop, seen):
+    while not stop.is_set():
+        answer = post(server, "/predict/trust", account)
+        seen.append((answer["model_version"], answer["trust_score"]))
+
+
+def test_promotions_between_predictions_mix_no_versions(serve, kol_bin, tmp_path):
+    kol = Kol(kol_bin, tmp_path / "data")
+    server = serve()
+    scores = {"trust/shipped": post(server, "/predict/trust", KNOWN)["trust_score"]}
+    for version, model in (("1", ROOT / "models/trust/model.txt"), ("2", other_model(tmp_path / "2.txt"))):
+        kol("models", "import", "trust", model)
+        kol("models", "promote", "trust", version, "--force")
+        wait_until(
+            lambda: post(server, "/predict/trust", KNOWN)["model_version"] == f"trust/{version}",
+            "the new model",
+        )
+        scores[f"trust/{version}"] = post(server, "/predict/trust", KNOWN)["trust_score"]
+    assert scores["trust/1"] == scores["trust/shipped"] != scores["trust/2"]
+    stop, seen = threading.Event(), [[] for _ in range(4)]
+    threads = [
+        threading.Thread(target=ask_until, args=(server, KNOWN, stop, mine)) for mine in seen
+    ]
+    for thread in threads:
+        thread.start()
+    for version in ("1", "2", "1", "2", "1"):
+        before = [len(mine) for mine in seen]
+        kol("models", "promote", "trust", version, "--force")
+        wait_until(
+            lambda: all(mine[-1][0] == f"trust/{version}" for mine in seen)
+            and all(len(mine) > count for mine, count in zip(seen, before)),
+            "all clients to get the new model",
+        )
+    stop.set()
+    for thread in threads:
+        thread.join()
+    for mine in seen:
+        assert {version for version, _ in mine} >= {"trust/1", "trust/2"}
+        assert all(score == scores[version] for version, score in mine)
 
 
 # ---- reasons ----
