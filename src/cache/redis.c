@@ -357,7 +357,7 @@ enum kol_status redis_run(struct redis_pipe *pipe, int64_t deadline_ns, struct k
                                  earlier(deadline_ns, redis->options.answer_us), err);
     if (status == KOL_OK && redis_is_error(&reading.answers[0], "NOAUTH")) {
         status = kol_fail(err, KOL_USAGE,
-                          "redis %s asks for a password: set redis.password, or redis.url with it",
+                          "redis %s asks for a password and none is set: set that of Redis",
                           redis->name);
     } else if (status == KOL_IO) {
         add_last_words(&reading, redis->name, err);

@@ -174,13 +174,13 @@ static enum kol_status judge_auth(const struct redis_answer *answer,
         begins(answer, "ERR invalid password")) {
         return kol_fail(err, KOL_USAGE,
                         "redis %s refused user `%s` with the given password: set both as the "
-                        "server's ACL has them (redis.url, redis.password)",
+                        "server's ACL has them",
                         name, options->user ? options->user : "default");
     }
     if (begins(answer, "ERR AUTH") || begins(answer, "ERR Client sent AUTH")) {
         return kol_fail(err, KOL_USAGE,
                         "redis %s has no password for its default user, but one is set here: name "
-                        "the user too, or take the password out (redis.url, redis.password)",
+                        "the user too, or take the password out",
                         name);
     }
     const struct str text = said(answer, options);
@@ -197,15 +197,13 @@ static enum kol_status judge_select(const struct redis_answer *answer,
     const struct str text = said(answer, options);
     if (redis_is_error(answer, "NOAUTH")) {
         return kol_fail(err, KOL_USAGE,
-                        "redis %s asks for a password and none is set: set redis.password or "
-                        "redis.url",
-                        name);
+                        "redis %s asks for a password and none is set: set that of Redis", name);
     }
     if (redis_is_error(answer, "NOPERM") || begins(answer, "ERR DB index") ||
         begins(answer, "ERR invalid DB index") || begins(answer, "ERR SELECT")) {
         return kol_fail(err, KOL_USAGE,
-                        "redis %s: database %d cannot be used (%.*s): set a redis.db that the "
-                        "server has and the user may SELECT",
+                        "redis %s: database %d cannot be used (%.*s): set a number that "
+                        "the server has and the user may SELECT",
                         name, options->db, STR_FORMAT(text));
     }
     return kol_fail(err, KOL_IO, "redis %s did not select database %d: %.*s", name, options->db,
