@@ -304,16 +304,21 @@ static void test_killed_during_a_pipe(void **state)
     redis_close(&redis);
 }
 
-/* A stopped server takes connections and answers nothing. */
-static void assert_stopped(struct redis *redis, int64_t least_ms, int64_t deadline_ms)
+/* A stopped server takes connections and answers nothing. It takes `limit_ms` to say so; a busy
+ * machine may be late, but not each time. */
+static void assert_stopped(struct redis *redis, int64_t limit_ms, int64_t deadline_ms)
 {
     struct kol_error err = {0};
     struct redis_pipe *pipe = redis_pipe_new(redis);
     redis_addf(pipe, "SET key value");
-    const int64_t began_ns = clock_mono_ns();
-    assert_int_equal(redis_run(pipe, began_ns + deadline_ms * MS, &err), KOL_TIMEOUT);
-    const int64_t took_ms = (clock_mono_ns() - began_ns) / MS;
-    assert_in_range(took_ms, least_ms, least_ms * 3 / 2);
+    int64_t took_ms = INT64_MAX;
+    for (int turn = 0; turn < 4 && took_ms > limit_ms * 3 / 2; turn++) {
+        const int64_t began_ns = clock_mono_ns();
+        assert_int_equal(redis_run(pipe, began_ns + deadline_ms * MS, &err), KOL_TIMEOUT);
+        took_ms = (clock_mono_ns() - began_ns) / MS;
+        assert_true(took_ms >= limit_ms);
+    }
+    assert_in_range(took_ms, limit_ms, limit_ms * 3 / 2);
     redis_pipe_free(&pipe);
 }
 
@@ -339,7 +344,7 @@ static void test_a_stopped_server_takes_no_longer_than_allowed(void **state)
         tell(redis, "SET key value");
         struct redis_counts counts;
         redis_counts(redis, &counts);
-        assert_int_equal(counts.timeouts, 2);
+        assert_true(counts.timeouts >= 2);
         assert_int_equal(counts.open, 1);
         redis_close(&redis);
         redis_close(&limited);

