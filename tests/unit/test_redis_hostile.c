@@ -90,6 +90,29 @@ static void test_the_bound_counts_bytes_and_values(void **state)
     }
 }
 
+/* The server was quicker: it spoke and hung up before anything was sent. */
+static void test_last_words_are_read_though_nothing_can_be_sent(void **state)
+{
+    (void)state;
+    static const char words[] = "-ERR max number of clients reached\r\n";
+    int ends[2];
+    assert_int_equal(socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends), 0);
+    assert_int_equal(write(ends[1], words, sizeof words - 1), sizeof words - 1);
+    close(ends[1]);
+    struct arena arena;
+    struct redis_reading reading;
+    struct redis_link link = {.fd = ends[0], .reader = redis_reader_new()};
+    arena_init(&arena, 0);
+    redis_reading_begin(&reading, &arena, 2, 1000);
+    assert_int_equal(
+        redis_link_exchange(&link, "name", STR("PING\r\n"), &reading, in_ms(20000), NULL), KOL_IO);
+    assert_int_equal(reading.got, 1);
+    assert_true(redis_is_error(&reading.answers[0], "ERR"));
+    redisReaderFree(link.reader);
+    close(ends[0]);
+    arena_free(&arena);
+}
+
 /* ---- a server ---- */
 
 /* What it does with each connection, after the first bytes came in: */
@@ -378,6 +401,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_answers_may_be_cut_anywhere),
         cmocka_unit_test(test_the_bound_counts_bytes_and_values),
+        cmocka_unit_test(test_last_words_are_read_though_nothing_can_be_sent),
         cmocka_unit_test(test_what_is_no_answer_is_refused_at_once),
         cmocka_unit_test(test_whoever_dribbles_or_is_silent_meets_the_deadline),
         cmocka_unit_test(test_early_ends),
