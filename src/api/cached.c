@@ -193,7 +193,7 @@ static enum kol_status run(struct http_call *call, struct kol_error *err)
     enum kol_status status = FAILPOINT_FAILS("api.load")
                                  ? kol_fail(err, KOL_IO, "a test makes this load fail")
                                  : route->handle(call, err);
-    if (status == KOL_IO || status == KOL_CORRUPT) {
+    if (status == KOL_IO || status == KOL_NO_MEMORY || status == KOL_CORRUPT) {
         log_error("%s (request %.*s): %s", route->name, STR_FORMAT(http_call_id(call)),
                   err->message);
         http_put_header(call, "Retry-After", "1");

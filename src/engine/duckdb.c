@@ -217,7 +217,8 @@ enum kol_status engine_fail_(struct engine_session *session, const char *message
         return kol_fail(err, KOL_NO_SPACE, "%s", line);
     }
     if (strncmp(line, "Out of Memory", 13) == 0) {
-        return kol_fail(err, KOL_IO, "the statement needs more memory than it may have: %s", line);
+        return kol_fail(err, KOL_NO_MEMORY, "the statement needs more memory than it may have: %s",
+                        line);
     }
     for (size_t i = 0; i < ARRAY_LEN(kinds); i++) {
         if (strncmp(line, kinds[i].start, strlen(kinds[i].start)) == 0) {

@@ -21,7 +21,9 @@ enum { MAX_DAYS = 100000 }; /* more than the time since 2005 has */
 static bool is_by_day(const struct ice_metadata *metadata, const struct ice_files *files)
 {
     const struct ice_partition_spec *spec = ice_default_spec(metadata);
-    bool by_day = spec->count == 1 && spec->fields[0].transform == ICE_DAY;
+    const struct ice_field *column = ice_field_by_name(ice_current_schema(metadata), "event_time");
+    bool by_day = spec->count == 1 && spec->fields[0].transform == ICE_DAY && column &&
+                  spec->fields[0].source_id == column->id;
     for (size_t i = 0; i < files->count && by_day; i++) {
         by_day = files->files[i].spec_id == spec->spec_id && files->files[i].partition_count == 1 &&
                  files->files[i].partition[0].known;
@@ -190,7 +192,7 @@ void etl_days_free(struct etl_days *days)
 static bool has_day(const struct etl_days *days, const struct ice_data_file *file)
 {
     int32_t day = period_of(days, file);
-    return bsearch(&day, days->days, days->count, sizeof day, by_day) != NULL;
+    return days->count && bsearch(&day, days->days, days->count, sizeof day, by_day) != NULL;
 }
 
 enum kol_status etl_view_days(struct etl_state *state, const struct graph_node *node,

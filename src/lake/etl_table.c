@@ -13,6 +13,7 @@
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/hash.h"
+#include "base/logger.h"
 #include "base/mem.h"
 #include "lake/etl_run.h"
 #include "lake/score_step.h"
@@ -30,8 +31,8 @@ struct making {
     struct str select;             /* what gives its rows */
     const char *inputs;            /* what it is made from, as it will stand in the summary */
     const char *offsets;           /* ETL_OFFSETS; NULL where no model decides the rows */
-    struct ice_data_file *files;
-    size_t file_count;
+    struct ice_data_file *files;   /* texts in the arena */
+    size_t file_count, file_cap;
     int64_t quarantined;
     bool by_days;         /* only `days` are made anew */
     struct etl_days days; /* see etl_days.c */
@@ -159,19 +160,17 @@ static enum kol_status check_names(struct making *making, struct kol_error *err)
 static enum kol_status add_rows(struct making *making, const struct lake_table *table,
                                 const char *select, struct kol_error *err)
 {
-    struct ice_data_file *files, *all;
+    struct ice_data_file *files;
     size_t count;
     enum kol_status status =
         lake_write(making->state->lake, making->session, table, making->metadata, select,
                    &making->arena, &files, &count, err);
-    if (status == KOL_OK && count) {
-        all = arena_alloc(&making->arena, (making->file_count + count) * sizeof *all);
-        if (making->file_count) {
-            memcpy(all, making->files, making->file_count * sizeof *all);
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        if (making->file_count == making->file_cap) {
+            making->file_cap = making->file_cap ? 2 * making->file_cap : 16;
+            making->files = mem_realloc(making->files, making->file_cap * sizeof *making->files);
         }
-        memcpy(all + making->file_count, files, count * sizeof *all);
-        making->files = all;
-        making->file_count += count;
+        making->files[making->file_count++] = files[i];
     }
     return status;
 }
@@ -249,13 +248,28 @@ static void put_part(struct buf *sql, const struct making *making, int64_t part,
                part == parts - 1 ? UINT64_MAX : from + step - 1);
 }
 
-/* The rows of the SELECT over what the views show, which are so many rows of bronze at most. */
-static enum kol_status add_selected(struct making *making, int64_t rows, struct kol_error *err)
+/* Takes away all files but the first so many. */
+static void remove_files_from(struct making *making, size_t kept)
+{
+    struct storage *storage = making->state->lake->storage;
+    while (making->file_count > kept) {
+        /* What cannot be removed stays as an orphan, which `kol maintain` takes away. */
+        struct kol_error ignored;
+        const char *path = making->files[--making->file_count].path;
+        (void)!storage->ops->remove(storage, path, &ignored);
+    }
+}
+
+static void remove_files(struct making *making)
+{
+    remove_files_from(making, 0);
+}
+
+static enum kol_status add_parts(struct making *making, int64_t parts, struct kol_error *err)
 {
     const struct lake_table *table = relaxed(making);
-    int64_t parts;
-    enum kol_status status = count_parts(making, rows, &parts, err);
-    if (status == KOL_OK && parts == 1) {
+    enum kol_status status = KOL_OK;
+    if (parts == 1) {
         return add_rows(making, table, making->select.ptr, err);
     }
     for (int64_t part = 0; part < parts && status == KOL_OK; part++) {
@@ -267,15 +281,26 @@ static enum kol_status add_selected(struct making *making, int64_t rows, struct 
     return status;
 }
 
-static void remove_files(struct making *making)
+/* The rows of the SELECT over what the views show, which are so many rows of bronze at most. How
+ * long their texts are is not known ahead: where parts turn out too large, they are halved. */
+static enum kol_status add_selected(struct making *making, int64_t rows, struct kol_error *err)
 {
-    struct storage *storage = making->state->lake->storage;
-    for (size_t i = 0; i < making->file_count; i++) {
-        /* What cannot be removed stays as an orphan, which `kol maintain` takes away. */
-        struct kol_error ignored;
-        (void)!storage->ops->remove(storage, making->files[i].path, &ignored);
+    enum { HALVED = 6 };
+    const size_t before = making->file_count;
+    int64_t parts;
+    enum kol_status status = count_parts(making, rows, &parts, err);
+    if (status != KOL_OK) {
+        return status;
     }
-    making->file_count = 0;
+    status = add_parts(making, parts, err);
+    for (int i = 0; i < HALVED && status == KOL_NO_MEMORY && making->table->in_parts; i++) {
+        remove_files_from(making, before);
+        parts *= 2;
+        log_info("%s.%s is made in %lld parts: %s", making->table->name_space, making->table->name,
+                 (long long)parts, err->message);
+        status = add_parts(making, parts, err);
+    }
+    return status;
 }
 
 /* What gives the rows: the SELECT itself, or what the score step makes of it. */
@@ -437,9 +462,11 @@ static enum kol_status check_rows(struct making *making, struct kol_error *err)
     if (status == KOL_OK && broken_count) {
         struct making first = *making;
         lake_put_good(making->table, scan.ptr, broken, broken_count, &good);
-        making->file_count = 0;
+        making->files = NULL;
+        making->file_count = making->file_cap = 0;
         status = add_rows(making, making->table, good.ptr, err);
         remove_files(&first);
+        free(first.files);
     }
     buf_free(&scan);
     buf_free(&good);
@@ -485,7 +512,7 @@ static enum kol_status commit_table(struct making *making, struct kol_error *err
     FAILPOINT("etl.written");
     enum kol_status status =
         FAILPOINT_FAILS("etl.written")
-            ? kol_fail(err, KOL_IO, "the statement needs more memory than it may have")
+            ? kol_fail(err, KOL_NO_MEMORY, "the statement needs more memory than it may have")
             : ice_commit(state->lake->catalog, ident, &change, NULL, err);
     FAILPOINT("etl.committed");
     if (status == KOL_OK || status == KOL_UNKNOWN) {
@@ -707,6 +734,7 @@ enum kol_status etl_table(struct etl_state *state, struct engine_session *sessio
     report->seconds = (double)(clock_mono_ns() - begun) / 1e9;
     ice_metadata_free(&making.metadata);
     etl_days_free(&making.days);
+    free(making.files);
     arena_free(&making.arena);
     return status;
 }

@@ -131,8 +131,7 @@ static void finish(struct work *work, const struct graph_node *node, bool alone,
 {
     size_t at = (size_t)(node - work->state->graph.nodes);
     work->under_way--;
-    if (status == KOL_IO && !alone &&
-        work->status == KOL_OK) { /* memory has no status of its own */
+    if (status == KOL_NO_MEMORY && !alone && work->status == KOL_OK) {
         log_info("made again, one table at a time: %s", error->message);
         work->progress[at] = WAITING;
         work->alone = true;

@@ -344,6 +344,37 @@ def test_another_partition_spec_of_bronze_loses_no_day(kol):
     assert daily_rows(kol) == (3, 3)
 
 
+def moved(rows, column, days):
+    """Rows of Arrow with a time moved on."""
+    from datetime import timedelta
+
+    import pyarrow.compute as pc
+
+    at = rows.schema.get_field_index(column)
+    times = pc.add(rows.column(at), timedelta(days=days)).cast(rows.schema.field(at).type)
+    return rows.set_column(at, rows.schema.field(at), times)
+
+
+def test_days_of_another_column_are_no_days_of_events(kol):
+    """Bronze by the day of ingest_time: events of one day lie in files of several."""
+    from pyiceberg.transforms import DayTransform
+
+    kol("log", "produce", "kol.profiles.raw", stdin=profile_of("first") + profile_of("second"))
+    kol("ingest")
+    with catalog_of(kol.data) as catalog:
+        table = catalog.load_table("bronze.profiles")
+        with table.update_spec() as update:
+            update.remove_field("event_time_day")
+            update.add_field("ingest_time", DayTransform(), "by_ingest")
+        rows = table.scan().to_arrow()
+        table.overwrite(rows)
+        assert made(kol)["silver.kol_daily"] == ("whole", 2)
+        table.refresh()
+        table.append(moved(rows, "ingest_time", 40))
+    assert made(kol)["silver.kol_daily"] == ("whole", 2)
+    assert daily_rows(kol) == (2, 2)
+
+
 def test_another_partition_spec_of_a_silver_table_doubles_no_row(kol):
     kol("log", "produce", "kol.profiles.raw", stdin=profile_of("first"))
     kol("ingest")
@@ -405,6 +436,22 @@ def test_what_does_not_fit_into_memory_is_made_in_parts_with_the_same_rows(kol, 
     in_part = contents(kol, ["silver.kol_daily"])
     made(kol, "silver.kol_daily", "--full", "--no-online")
     assert contents(kol, ["silver.kol_daily"]) == in_part
+
+
+def test_parts_that_are_still_too_large_are_halved(kol):
+    """Texts of 1,500 characters take more room than is reckoned with a row."""
+    text = "x" * 1500
+    videos = "".join(
+        profile_of(f"kol{i % 50}", event_type="video", video_id=f"v{i}", description=f"{i}{text}")
+        for i in range(10000)
+    )
+    kol("log", "produce", "kol.videos.raw", stdin=videos)
+    kol("ingest")
+    result = kol("etl", "silver.kol_content", "--no-online", "--lake-memory", "64MiB")
+    assert "silver.kol_content is made in" in result.errors
+    wrong = "SELECT count(*) AS n FROM silver.kol_content WHERE length(description) < 1501"
+    assert select(kol, wrong) == [{"n": 0}]
+    assert select(kol, "SELECT count(*) AS n FROM silver.kol_content") == [{"n": 10000}]
 
 
 def data_files(kol, table):
