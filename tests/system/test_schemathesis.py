@@ -6,6 +6,7 @@ requests taken, bad ones refused.
 """
 
 import json
+import os
 import random
 import shutil
 import subprocess
@@ -71,9 +72,15 @@ def run_tool(server, folder, *options):
     command += ["--checks", "all", "--continue-on-failure", "--request-timeout", "60"]
     command += ["--suppress-health-check", "all", "--warnings", "off"]
     command += ["--report", "json", "--report-json-path", report, *options]
+    hooks = {"SCHEMATHESIS_HOOKS": "schemathesis_hooks", "PYTHONPATH": str(Path(__file__).parent)}
     with open(folder / "said", "wb") as said:
         done = subprocess.run(
-            list(map(str, command)), stdout=said, stderr=subprocess.STDOUT, cwd=folder, check=False
+            list(map(str, command)),
+            stdout=said,
+            stderr=subprocess.STDOUT,
+            cwd=folder,
+            env=os.environ | hooks,
+            check=False,
         )
     words = (folder / "said").read_text(encoding="utf-8", errors="replace")
     assert done.returncode == 0, words[-20000:]
