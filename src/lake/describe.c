@@ -14,8 +14,8 @@ static const char *const kinds[] = {
     [LAKE_BRONZE] = "by `kol ingest`, from the topic of these events",
     [LAKE_SQL] = "by `kol etl`, from the SELECT below",
     [LAKE_SCORE] =
-        "by the score step of `kol etl`: the SELECT below gives the inputs, the scorers of "
-        "docs/scores.md the rest",
+        ("by the score step of `kol etl`: the SELECT below gives the inputs, the scorers of "
+         "docs/scores.md the rest"),
     [LAKE_SYSTEM] = "by `kol etl` itself",
 };
 
