@@ -301,14 +301,13 @@ static void test_group_of_processes_copies_each_record_once_though_one_is_killed
 static bool append_for_ever(struct bus *bus, int number)
 {
     struct bus_producer *producer = open_producer(bus, NULL);
-    for (int i = number; producer; i++) {
+    for (int i = number;; i++) {
         char text[16];
         snprintf(text, sizeof text, "%d", i);
         put(producer, "t", 0, text);
         put(producer, "t", 0, text);
         assert_ok(bus_flush(producer, &err));
     }
-    return false;
 }
 
 static void test_writer_that_is_killed_leaves_whole_commits_and_no_lock(void **state)
