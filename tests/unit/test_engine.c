@@ -158,7 +158,7 @@ static void test_memory_is_bounded(void **state)
     OK(engine_session_open(small, &in, &err));
     assert_int_equal(
         engine_exec(in, "CREATE TEMP TABLE t AS SELECT hash(range) FROM range(10000000)", &err),
-        KOL_IO);
+        KOL_NO_MEMORY);
     assert_non_null(strstr(err.message, "memory"));
     engine_session_close(&in);
     engine_close(&small);
