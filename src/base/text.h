@@ -27,6 +27,15 @@ void text_put_json(struct buf *buf, struct str text);
 /* Appends `text` in double quotes as a cell of CSV (RFC 4180): a quote within is doubled. */
 void text_put_csv_quoted(struct buf *buf, struct str text);
 
+/* What a hexadecimal digit stands for; -1: it is none. */
+static inline int text_hex_digit(char c)
+{
+    return c >= '0' && c <= '9'   ? c - '0'
+           : c >= 'a' && c <= 'f' ? c - 'a' + 10
+           : c >= 'A' && c <= 'F' ? c - 'A' + 10
+                                  : -1;
+}
+
 /* Appends standard base64 with padding. */
 void text_put_base64(struct buf *buf, struct str bytes);
 

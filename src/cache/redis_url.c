@@ -8,6 +8,7 @@
 #include <sys/un.h>
 
 #include "base/arena.h"
+#include "base/text.h"
 #include "cache/redis.h"
 
 enum { MOST_PORT = 65535, MOST_DB = 1023 };
@@ -15,15 +16,6 @@ enum { MOST_PORT = 65535, MOST_DB = 1023 };
 static enum kol_status invalid(struct kol_error *err, const char *why)
 {
     return kol_fail(err, KOL_INVALID, "the address of Redis is wrong: %s", why);
-}
-
-static int hex_digit(char c)
-{
-    if (c >= '0' && c <= '9') {
-        return c - '0';
-    }
-    c |= 0x20;
-    return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
 }
 
 /* Undoes percent-encoding; NULL for an escape that is none, or one of NUL. */
@@ -34,8 +26,8 @@ static const char *decode(struct str text, struct arena *arena)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            const int high = i + 2 < text.len ? hex_digit(text.ptr[i + 1]) : -1;
-            const int low = i + 2 < text.len ? hex_digit(text.ptr[i + 2]) : -1;
+            const int high = i + 2 < text.len ? text_hex_digit(text.ptr[i + 1]) : -1;
+            const int low = i + 2 < text.len ? text_hex_digit(text.ptr[i + 2]) : -1;
             if (high < 0 || low < 0) {
                 return NULL;
             }

@@ -97,8 +97,7 @@ static enum kol_status which_serve(const struct timer *timer, char out[SCORE_KIN
     return status;
 }
 
-/* What could not be kept up is said and waits for the next
- * time: the round itself went well. */
+/* What could not be kept up is said and waits for the next time: the round itself went well. */
 static void keep_up(struct timer *timer, struct lake *lake)
 {
     struct kol_error err;

@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "engine/duckdb_engine.h"
 
 enum { COPY_COUNT = 1, COPY_BYTES = 2, COPY_STATISTICS = 4 }; /* columns of the answer */
@@ -101,14 +102,6 @@ static bool read_time(struct str text, const struct ice_field *field, int64_t *o
            !__builtin_add_overflow(days, us, out);
 }
 
-static int hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
-
 /* Bytes from hexadecimal digits, dashes between them left out. */
 static bool read_hex(struct str text, struct arena *arena, struct str *out)
 {
@@ -116,7 +109,7 @@ static bool read_hex(struct str text, struct arena *arena, struct str *out)
     size_t digits = 0;
     int high = 0;
     for (size_t i = 0; i < text.len; i++) {
-        int digit = hex_digit(text.ptr[i]);
+        int digit = text_hex_digit(text.ptr[i]);
         if (text.ptr[i] == '-') {
             continue;
         }

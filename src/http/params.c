@@ -36,8 +36,8 @@ bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct
         if (c == '+' && plus_is_blank) {
             c = ' ';
         } else if (c == '%') {
-            int high = i + 2 < raw.len ? http_hex_digit(raw.ptr[i + 1]) : -1;
-            int low = i + 2 < raw.len ? http_hex_digit(raw.ptr[i + 2]) : -1;
+            int high = i + 2 < raw.len ? text_hex_digit(raw.ptr[i + 1]) : -1;
+            int low = i + 2 < raw.len ? text_hex_digit(raw.ptr[i + 2]) : -1;
             if (high < 0 || low < 0) {
                 return false;
             }

@@ -99,14 +99,6 @@ bool http_params_read(const struct http_route *route, const struct http_match *m
                       struct buf *detail);
 /* Whether the field's name stands in the path as {name}. */
 bool http_is_path_field(const struct http_route *route, const struct http_field *field);
-/* What a hexadecimal digit stands for; below 0: it is none. */
-static inline int http_hex_digit(char c)
-{
-    return c >= '0' && c <= '9'   ? c - '0'
-           : c >= 'a' && c <= 'f' ? c - 'a' + 10
-           : c >= 'A' && c <= 'F' ? c - 'A' + 10
-                                  : -1;
-}
 /* Percent-decodes into `arena`; false: malformed, not UTF-8, or a NUL or control byte. */
 bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct str *out);
 

@@ -14,6 +14,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "base/text.h"
 #include "http/parts.h"
 
 /* A node has its literals in one row of the tree, so that a match walks through little memory. */
@@ -39,7 +40,7 @@ static int next_byte(struct str *text)
     }
     int used = 1, byte = (unsigned char)text->ptr[0];
     if (byte == '%' && text->len >= 3) {
-        int high = http_hex_digit(text->ptr[1]), low = http_hex_digit(text->ptr[2]);
+        int high = text_hex_digit(text->ptr[1]), low = text_hex_digit(text->ptr[2]);
         if (high >= 0 && low >= 0) {
             byte = high * 16 + low;
             used = 3;

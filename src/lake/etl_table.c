@@ -17,6 +17,7 @@
 #include "base/mem.h"
 #include "lake/etl_run.h"
 #include "lake/score_step.h"
+#include "lake/write.h"
 
 #define QUARANTINE "lake.quarantine"
 
@@ -196,19 +197,10 @@ static int64_t keys_that_fit(const struct making *making)
 static enum kol_status count_keys(struct making *making, int64_t *keys, struct kol_error *err)
 {
     struct buf sql = {0};
-    struct engine_result *result = NULL;
-    size_t rows = 0;
     buf_puts(&sql, "SELECT count(*) FROM (");
     buf_put(&sql, making->select);
     buf_puts(&sql, "\n)");
-    enum kol_status status = engine_query(making->session, sql.ptr, &result, err);
-    if (status == KOL_OK) {
-        status = engine_next(result, &rows, err);
-    }
-    if (status == KOL_OK) {
-        *keys = rows ? engine_int(result, 0, 0) : 0;
-    }
-    engine_result_free(&result);
+    enum kol_status status = engine_get_int(making->session, sql.ptr, keys, err);
     buf_free(&sql);
     return status;
 }
@@ -251,18 +243,15 @@ static void put_part(struct buf *sql, const struct making *making, int64_t part,
 /* Takes away all files but the first so many. */
 static void remove_files_from(struct making *making, size_t kept)
 {
-    struct storage *storage = making->state->lake->storage;
-    while (making->file_count > kept) {
-        /* What cannot be removed stays as an orphan, which `kol maintain` takes away. */
-        struct kol_error ignored;
-        const char *path = making->files[--making->file_count].path;
-        (void)!storage->ops->remove(storage, path, &ignored);
-    }
+    lake_remove_files(making->state->lake, making->files + kept, making->file_count - kept);
+    making->file_count = kept;
 }
 
 static void remove_files(struct making *making)
 {
-    remove_files_from(making, 0);
+    if (making->file_count) {
+        remove_files_from(making, 0);
+    }
 }
 
 static enum kol_status add_parts(struct making *making, int64_t parts, struct kol_error *err)

@@ -93,8 +93,8 @@ struct trending_inputs {
 #define TRENDING_FLOOR 1.0         /* of b and m that were measured */
 #define TRENDING_FLOOR_BY_HAND 0.1 /* of those that are given by hand */
 
-/* `floor` holds up b and m, see above. NaN where an
- * input is unknown, infinite or negative (momentum: below -1). */
+/* `floor` holds up b and m, see above. NaN where an input is unknown, infinite or negative
+ * (momentum: below -1). */
 double trending_score(const struct trending_inputs *inputs, double floor);
 double trending_momentum(double velocity, double velocity_before); /* q; NaN as above */
 /* views + 10 likes + 20 comments + 30 shares, of gains. A fall adds nothing, nor does a gain that
