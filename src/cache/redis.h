@@ -33,7 +33,12 @@ struct redis_options {
     const char *user; /* of an ACL; NULL: the default user */
     const char *password;
     int db;
-    bool tls;           /* refused by redis_open(): KOL_UNSUPPORTED */
+    bool tls; /* refused by redis_open(): KOL_UNSUPPORTED */
+    /* The server is one of a Redis Cluster: the others are found by asking it, commands go to the
+     * node that has the slot of their key (see redis_add()), MOVED and ASK are followed. Only
+     * database 0. `hosts`: further "host:port" to begin with, space-separated; NULL: none. */
+    bool cluster;
+    const char *hosts;
     int64_t connect_us; /* longest for a connection with AUTH and SELECT; 0: 500 ms */
     int64_t answer_us;  /* longest for one pipe, once it has a connection; 0: 250 ms */
     int connections;    /* most that are kept while nobody uses them; 0: 16 */
@@ -72,6 +77,17 @@ size_t redis_add(struct redis_pipe *pipe, size_t argc, const struct str *argv, s
 /* The same, of words that stand apart by a space; "%s" takes a `const char *`, "%S" a `struct str`,
  * "%d" an int64_t, each as one argument whatever is in it; the key is the second word. */
 size_t redis_addf(struct redis_pipe *pipe, const char *words, ...);
+
+/* A script in Lua, a constant of the caller's. */
+struct redis_script {
+    const char *lua;
+};
+
+/* Adds the run of a script: the first `keys` of `argv` are its KEYS (of one slot), the rest its
+ * ARGV. It is sent by its hash; where the server does not know it, redis_run() sends it once more,
+ * whole, in a second exchange within the same deadline. */
+size_t redis_add_script(struct redis_pipe *pipe, const struct redis_script *script, size_t keys,
+                        size_t argc, const struct str *argv);
 
 /* Sends what was added and reads every answer, by clock_mono_ns() until `deadline_ns` at most.
  * KOL_OK where all answers came, errors among them. Else none of them can be read: KOL_TIMEOUT,

@@ -22,14 +22,14 @@ USES = {
     "backup": {"base", "log", "iceberg", "lake", "online"},
     "http": {"base"},
     "cache": {"base"},
-    "serve": {"base"},
+    "serve": {"base", "http", "cache"},
     "api": {
         *("base", "domain", "log", "import", "engine", "iceberg", "lake", "gbdt", "score"),
-        *("registry", "online", "backup", "http", "cache"),
+        *("registry", "online", "backup", "http", "cache", "serve"),
     },
     "cmd": {
         *("base", "domain", "log", "import", "iceberg", "engine", "lake", "online", "backup"),
-        *("gbdt", "score", "registry", "http", "api"),
+        *("gbdt", "score", "registry", "http", "cache", "serve", "api"),
     },
 }
 
@@ -48,8 +48,8 @@ PUBLIC = {
     "online": {"online.h", "live.h"},
     "backup": {"backup.h"},
     "http": {"http.h"},
-    "cache": {"l1.h", "redis.h"},
-    "serve": {"keys.h"},
+    "cache": {"l1.h", "redis.h", "redis_watch.h", "breaker.h"},
+    "serve": {"keys.h", "shape.h", "store.h", "warm.h", "heat.h", "tier.h"},
     "api": {"api.h"},
     "cmd": {"command.h"},
 }
