@@ -10,8 +10,10 @@
  */
 #include "cache/redis.h"
 
+#include <gnutls/crypto.h>
 #include <pthread.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -29,10 +31,20 @@ enum {
     DEFAULT_ANSWER_MAX = 64 * 1024 * 1024,
     /* A cleared pipe keeps the memory of its commands up to this. */
     KEPT_BYTES = 1024 * 1024,
+    SHA1_BYTES = 20,
+};
+
+/* A script that was added once, with the name that the server knows it by. There are a few in a
+ * program, and they only come: read without the lock, from the newest on. */
+struct known_script {
+    const struct redis_script *script;
+    const struct known_script *next;
+    char hash[2 * SHA1_BYTES + 1]; /* SHA-1 of its text in hexadecimal */
 };
 
 struct redis {
-    struct arena arena; /* the texts of the options, and the name */
+    struct arena arena; /* the texts of the options, the name, and the scripts */
+    _Atomic(const struct known_script *) scripts;
     struct redis_options options;
     const char *name;
     pthread_mutex_t lock; /* of what follows */
@@ -40,10 +52,20 @@ struct redis {
     struct redis_counts counts; /* open: those in use and the idle ones */
 };
 
+/* One command of a pipe that runs a script. */
+struct script_run {
+    const struct redis_script *script;
+    size_t place;    /* among the commands */
+    size_t argc;     /* of EVALSHA */
+    size_t from, to; /* in `out`: the arguments behind the hash, which EVAL has too */
+};
+
 struct redis_pipe {
     struct redis *redis;
     struct buf out; /* the commands, as they are sent */
     size_t commands;
+    struct script_run *runs; /* in the order of their places */
+    size_t run_count, run_room;
     struct arena arena; /* of the answers */
     const struct redis_answer *answers;
     size_t answered; /* `commands` of the run that succeeded; 0: nothing can be read */
@@ -147,6 +169,11 @@ void redis_close(struct redis **redis)
 const char *redis_name(const struct redis *redis)
 {
     return redis->name;
+}
+
+const struct redis_options *redis_own_options(const struct redis *redis)
+{
+    return &redis->options;
 }
 
 void redis_counts(struct redis *redis, struct redis_counts *out)
@@ -261,6 +288,7 @@ void redis_pipe_free(struct redis_pipe **pipe)
 {
     if (*pipe) {
         buf_free(&(*pipe)->out);
+        free((*pipe)->runs);
         arena_free(&(*pipe)->arena);
         free(*pipe);
         *pipe = NULL;
@@ -274,7 +302,7 @@ void redis_clear(struct redis_pipe *pipe)
     }
     buf_clear(&pipe->out);
     arena_reset(&pipe->arena);
-    pipe->commands = pipe->answered = 0;
+    pipe->commands = pipe->run_count = pipe->answered = 0;
 }
 
 size_t redis_add(struct redis_pipe *pipe, size_t argc, const struct str *argv, size_t key)
@@ -326,6 +354,114 @@ size_t redis_addf(struct redis_pipe *pipe, const char *words, ...)
     return pipe->commands++;
 }
 
+/* ---- scripts ---- */
+
+static const struct known_script *find_script(const struct known_script *at,
+                                              const struct redis_script *script)
+{
+    while (at && at->script != script) {
+        at = at->next;
+    }
+    return at;
+}
+
+static const struct known_script *know_script(struct redis *redis,
+                                              const struct redis_script *script)
+{
+    const struct known_script *known = find_script(atomic_load(&redis->scripts), script);
+    if (known) {
+        return known;
+    }
+    unsigned char digest[SHA1_BYTES];
+    KOL_ASSERT(gnutls_hash_fast(GNUTLS_DIG_SHA1, script->lua, strlen(script->lua), digest) == 0);
+    pthread_mutex_lock(&redis->lock);
+    known = find_script(atomic_load(&redis->scripts), script);
+    if (!known) {
+        struct known_script *added = arena_alloc(&redis->arena, sizeof *added);
+        *added = (struct known_script){.script = script, .next = atomic_load(&redis->scripts)};
+        for (size_t i = 0; i < sizeof digest; i++) {
+            snprintf(added->hash + 2 * i, 3, "%02x", digest[i]);
+        }
+        atomic_store(&redis->scripts, added);
+        known = added;
+    }
+    pthread_mutex_unlock(&redis->lock);
+    return known;
+}
+
+static struct script_run *add_run(struct redis_pipe *pipe)
+{
+    if (pipe->run_count == pipe->run_room) {
+        pipe->run_room = pipe->run_room ? 2 * pipe->run_room : 16;
+        pipe->runs = mem_realloc(pipe->runs, pipe->run_room * sizeof *pipe->runs);
+    }
+    return &pipe->runs[pipe->run_count++];
+}
+
+size_t redis_add_script(struct redis_pipe *pipe, const struct redis_script *script, size_t keys,
+                        size_t argc, const struct str *argv)
+{
+    KOL_ASSERT(keys > 0 && keys <= argc);
+    char number[24];
+    snprintf(number, sizeof number, "%zu", keys);
+    struct script_run *run = add_run(pipe);
+    *run = (struct script_run){.script = script, .place = pipe->commands, .argc = argc + 3};
+    redis_put_head(&pipe->out, run->argc);
+    redis_put_argument(&pipe->out, STR("EVALSHA"));
+    redis_put_argument(&pipe->out, str_of(know_script(pipe->redis, script)->hash));
+    run->from = pipe->out.len;
+    redis_put_argument(&pipe->out, str_of(number));
+    for (size_t i = 0; i < argc; i++) {
+        redis_put_argument(&pipe->out, argv[i]);
+    }
+    run->to = pipe->out.len;
+    return pipe->commands++;
+}
+
+/* Appends, whole, the runs whose script the server did not know; returns how many. */
+static size_t put_unknown(const struct redis_pipe *pipe, const struct redis_answer *answers,
+                          struct buf *out)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < pipe->run_count; i++) {
+        const struct script_run *run = &pipe->runs[i];
+        if (redis_is_error(&answers[run->place], "NOSCRIPT")) {
+            redis_put_head(out, run->argc);
+            redis_put_argument(out, STR("EVAL"));
+            redis_put_argument(out, str_of(run->script->lua));
+            buf_append(out, pipe->out.ptr + run->from, run->to - run->from);
+            count++;
+        }
+    }
+    return count;
+}
+
+/* The second exchange of a pipe, where its server did not know all scripts (it was started anew, or
+ * they were flushed): those runs alone, whose answers then take the place of the first ones. */
+static enum kol_status run_unknown(struct redis_pipe *pipe, struct redis_link *link,
+                                   struct redis_reading *first, int64_t deadline_ns,
+                                   struct kol_error *err)
+{
+    struct buf out = {0};
+    enum kol_status status = KOL_OK;
+    const size_t count = put_unknown(pipe, first->answers, &out);
+    if (count > 0) {
+        struct redis_reading second;
+        redis_reading_begin(&second, &pipe->arena, count, first->budget);
+        status =
+            redis_link_exchange(link, pipe->redis->name, buf_str(&out), &second, deadline_ns, err);
+        const struct redis_answer *next = second.answers;
+        for (size_t i = 0; i < pipe->run_count && status == KOL_OK; i++) {
+            struct redis_answer *answer = &first->answers[pipe->runs[i].place];
+            if (redis_is_error(answer, "NOSCRIPT")) {
+                *answer = *next++;
+            }
+        }
+    }
+    buf_free(&out);
+    return status;
+}
+
 /* Adds what the server said before it closed the connection ("ERR max number of clients ..."). */
 static void add_last_words(const struct redis_reading *reading, const char *name,
                            struct kol_error *err)
@@ -353,14 +489,18 @@ enum kol_status redis_run(struct redis_pipe *pipe, int64_t deadline_ns, struct k
     }
     arena_reset(&pipe->arena);
     redis_reading_begin(&reading, &pipe->arena, pipe->commands, redis->options.answer_max);
-    status = redis_link_exchange(link, redis->name, buf_str(&pipe->out), &reading,
-                                 earlier(deadline_ns, redis->options.answer_us), err);
+    deadline_ns = earlier(deadline_ns, redis->options.answer_us);
+    status =
+        redis_link_exchange(link, redis->name, buf_str(&pipe->out), &reading, deadline_ns, err);
     if (status == KOL_OK && redis_is_error(&reading.answers[0], "NOAUTH")) {
         status = kol_fail(err, KOL_USAGE,
                           "redis %s asks for a password and none is set: set that of Redis",
                           redis->name);
     } else if (status == KOL_IO) {
         add_last_words(&reading, redis->name, err);
+    }
+    if (status == KOL_OK) {
+        status = run_unknown(pipe, link, &reading, deadline_ns, err);
     }
     count_run(redis, link, pipe->commands, status);
     if (status != KOL_OK) {

@@ -15,6 +15,9 @@
 
 struct redisReader; /* of hiredis */
 
+/* As redis_open() completed them; valid as long as the client is. */
+const struct redis_options *redis_own_options(const struct redis *redis);
+
 /* ---- answers ---- */
 
 /* Where the answers of one pipe gather. */
