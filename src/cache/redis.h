@@ -78,7 +78,8 @@ size_t redis_add(struct redis_pipe *pipe, size_t argc, const struct str *argv, s
  * "%d" an int64_t, each as one argument whatever is in it; the key is the second word. */
 size_t redis_addf(struct redis_pipe *pipe, const char *words, ...);
 
-/* A script in Lua, a constant of the caller's. */
+/* A script in Lua: a constant of the caller's, which is known by its address and outlives every
+ * pipe. */
 struct redis_script {
     const char *lua;
 };
