@@ -132,31 +132,65 @@ static enum kol_status too_large(struct kol_error *err)
     return kol_fail(err, KOL_CORRUPT, "the answers are larger than a pipe may have (answer_max)");
 }
 
-enum kol_status redis_reading_feed(struct redis_reading *reading, struct redisReader *reader,
-                                   struct str bytes, struct kol_error *err)
+static enum kol_status put_bytes(struct redis_reading *reading, struct redisReader *reader,
+                                 struct str bytes, struct kol_error *err)
 {
     if (bytes.len > reading->budget) {
         return too_large(err);
     }
     reading->budget -= bytes.len;
     KOL_ASSERT(redisReaderFeed(reader, bytes.ptr, bytes.len) == REDIS_OK);
+    return KOL_OK;
+}
+
+/* Takes the next answer out of the bytes that are there; `*whole`: it was all there. */
+static enum kol_status take_answer(struct redis_reading *reading, struct redisReader *reader,
+                                   bool *whole, struct kol_error *err)
+{
+    void *answer = NULL;
     reader->privdata = reading;
-    while (reading->got < reading->wanted) {
-        void *answer = NULL;
-        if (redisReaderGetReply(reader, &answer) != REDIS_OK) {
-            return reading->too_large ? too_large(err)
-                                      : kol_fail(err, KOL_CORRUPT,
-                                                 "what came is no answer of Redis (%s); is another "
-                                                 "kind of server at that address?",
-                                                 reader->errstr);
-        }
-        if (!answer) {
-            return KOL_OK;
-        }
-        reading->got++;
+    if (redisReaderGetReply(reader, &answer) != REDIS_OK) {
+        return reading->too_large ? too_large(err)
+                                  : kol_fail(err, KOL_CORRUPT,
+                                             "what came is no answer of Redis (%s); is another "
+                                             "kind of server at that address?",
+                                             reader->errstr);
     }
-    if (reader->pos < reader->len) {
+    *whole = answer != NULL;
+    reading->got += *whole;
+    return KOL_OK;
+}
+
+enum kol_status redis_reading_feed(struct redis_reading *reading, struct redisReader *reader,
+                                   struct str bytes, struct kol_error *err)
+{
+    enum kol_status status = put_bytes(reading, reader, bytes, err);
+    bool whole = true;
+    while (status == KOL_OK && whole && reading->got < reading->wanted) {
+        status = take_answer(reading, reader, &whole, err);
+    }
+    if (status == KOL_OK && whole && reader->pos < reader->len) {
         return kol_fail(err, KOL_CORRUPT, "more answers came than commands were sent");
     }
-    return KOL_OK;
+    return status;
+}
+
+enum kol_status redis_stream_feed(struct redis_reading *reading, struct redisReader *reader,
+                                  struct str bytes, const struct redis_stream *stream,
+                                  struct kol_error *err)
+{
+    enum kol_status status = put_bytes(reading, reader, bytes, err);
+    for (bool whole = true; status == KOL_OK;) {
+        status = take_answer(reading, reader, &whole, err);
+        if (status != KOL_OK || !whole) {
+            break;
+        }
+        status = stream->each(&reading->answers[0], stream->user, err);
+        /* What was fed and not read yet counts against the next one. */
+        const size_t unread = reader->len - reader->pos;
+        arena_reset(reading->arena);
+        redis_reading_begin(reading, reading->arena, 1, stream->answer_max);
+        reading->budget -= unread < reading->budget ? unread : reading->budget;
+    }
+    return status;
 }

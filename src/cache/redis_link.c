@@ -45,19 +45,28 @@ void redis_put_argument(struct buf *out, struct str argument)
 
 /* ---- waiting ---- */
 
+/* What ends the waiting of this thread before its time. poll() passes over -1. */
+static _Thread_local int interrupting = -1;
+
+void redis_link_interrupt(int fd)
+{
+    interrupting = fd;
+}
+
 /* What poll() saw among `events`, errors and hang-ups too; 0: the deadline passed. */
 static short wait_for(int fd, short events, int64_t deadline_ns)
 {
-    struct pollfd waiting = {.fd = fd, .events = events};
+    struct pollfd waiting[] = {{.fd = fd, .events = events},
+                               {.fd = interrupting, .events = POLLIN}};
     for (;;) {
         const int64_t left = deadline_ns - clock_mono_ns();
         if (left <= 0) {
             return 0;
         }
         const struct timespec longest = {left / 1000000000, left % 1000000000};
-        const int count = ppoll(&waiting, 1, &longest, NULL);
+        const int count = ppoll(waiting, ARRAY_LEN(waiting), &longest, NULL);
         if (count > 0) {
-            return waiting.revents;
+            return waiting[1].revents ? 0 : waiting[0].revents;
         }
         KOL_ASSERT(count == 0 || errno == EINTR);
     }
@@ -146,8 +155,7 @@ static enum kol_status make_socket(const struct redis_options *options, const ch
 
 /* ---- logging in ---- */
 
-/* What the server said of a refused login; nothing where that repeats the password. */
-static struct str said(const struct redis_answer *answer, const struct redis_options *options)
+struct str redis_link_said(const struct redis_answer *answer, const struct redis_options *options)
 {
     struct str text = answer->text;
     const char *password = options->password;
@@ -183,7 +191,7 @@ static enum kol_status judge_auth(const struct redis_answer *answer,
                         "the user too, or take the password out",
                         name);
     }
-    const struct str text = said(answer, options);
+    const struct str text = redis_link_said(answer, options);
     return kol_fail(err, KOL_IO, "redis %s did not take the login: %.*s", name, STR_FORMAT(text));
 }
 
@@ -194,7 +202,7 @@ static enum kol_status judge_select(const struct redis_answer *answer,
     if (answer->kind != REDIS_ERROR) {
         return KOL_OK;
     }
-    const struct str text = said(answer, options);
+    const struct str text = redis_link_said(answer, options);
     if (redis_is_error(answer, "NOAUTH")) {
         return kol_fail(err, KOL_USAGE,
                         "redis %s asks for a password and none is set: set that of Redis", name);

@@ -6,6 +6,7 @@
  *     redis_link.c     one connection: made, logged in, asked
  *     redis_answers.c  bytes to answers
  *     redis_url.c      addresses
+ *     redis_watch.c    being told of changes
  */
 #ifndef CACHE_REDIS_PARTS_H
 #define CACHE_REDIS_PARTS_H
@@ -41,6 +42,21 @@ void redis_reading_begin(struct redis_reading *reading, struct arena *arena, siz
 enum kol_status redis_reading_feed(struct redis_reading *reading, struct redisReader *reader,
                                    struct str bytes, struct kol_error *err) KOL_CHECKED;
 
+/* Answers that come one after another without an end, each of answer_max at most. */
+struct redis_stream {
+    size_t answer_max;
+    /* The answer is gone when it returns; a failure ends the reading. */
+    enum kol_status (*each)(const struct redis_answer *answer, void *user, struct kol_error *err);
+    void *user;
+};
+
+/* Takes the next bytes of such a stream, no more at once than answer_max, and hands on what is
+ * whole. `reading` was begun with one answer wanted, in an arena that holds nothing else, and lasts
+ * as long as the stream. KOL_CORRUPT as above, or what `each` failed with. */
+enum kol_status redis_stream_feed(struct redis_reading *reading, struct redisReader *reader,
+                                  struct str bytes, const struct redis_stream *stream,
+                                  struct kol_error *err) KOL_CHECKED;
+
 /* ---- commands ---- */
 
 /* Appends the head of a command of `argc` arguments, and then one of them. */
@@ -62,6 +78,14 @@ enum kol_status redis_link_open(const struct redis_options *options, const char 
                                 int64_t deadline_ns, struct redis_link **out,
                                 struct kol_error *err) KOL_CHECKED;
 void redis_link_free(struct redis_link **link);
+
+/* From here on, whatever this thread waits for in a connection ends, as at its deadline, once `fd`
+ * can be read; -1: no more. */
+void redis_link_interrupt(int fd);
+
+/* What the server said of a refused command, cut to a bounded length; nothing of it where that
+ * repeats the password. */
+struct str redis_link_said(const struct redis_answer *answer, const struct redis_options *options);
 
 /* False where the server closed it, or said something that nobody asked for. Does not wait. */
 bool redis_link_is_quiet(const struct redis_link *link);

@@ -31,7 +31,8 @@ struct redis_watch_options {
     int64_t retry_us;    /* the longest pause between two tries to connect; 0: 1 s */
 
     /* Keys that were written, expired, evicted or deleted, as many as came together. `keys` NULL:
-     * all keys of that server (FLUSHALL). */
+     * all keys of that server (FLUSHALL, or FLUSHDB of any database). Keys of all databases are
+     * told of alike. */
     void (*on_keys)(const struct str *keys, size_t count, void *user);
     /* A message on the channel. */
     void (*on_message)(struct str text, void *user);
@@ -49,7 +50,8 @@ enum kol_status redis_watch_start(const struct redis_watch_options *options,
 /* Ends the thread; no callback runs any more when it returns. NULL inside is fine. */
 void redis_watch_stop(struct redis_watch **watch);
 
-/* Whether no change can go by unseen now. Any thread. */
+/* Whether no change can go by unseen now: true only after on_ready() has returned, false before
+ * on_lost() is called. Any thread. */
 bool redis_watch_ready(const struct redis_watch *watch);
 
 #endif
