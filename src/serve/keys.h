@@ -11,6 +11,10 @@
 
 #include "base/str.h"
 
+/* The channel by which processes tell each other of purges; a message is "key K", "prefix P", "tag
+ * T" or "all". */
+#define SERVE_CHANNEL "kol:invalidate"
+
 enum serve_key {
 #define KEY(ID, ...) SERVE_KEY_##ID,
 #include "serve/keys.def"
