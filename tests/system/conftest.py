@@ -7,6 +7,13 @@ from pathlib import Path
 import pytest
 
 from engines import foreign_lake, spark, trino  # noqa: F401 - fixtures
+from redis_services import (  # noqa: F401 - fixtures
+    redis_cluster,
+    redis_of_worker,
+    redis_proxy,
+    redis_server,
+    redis_start,
+)
 from real_data import PART, PART_RECORDS, WHOLE, shared_real
 from served import Served, shared_demo
 from support import ROOT, Kol, program
@@ -102,7 +109,7 @@ def serve(kol_bin, demo_data, tmp_path):
     folder = tmp_path / "data"
     shutil.copytree(demo_data, folder)
     kol = Kol(kol_bin, folder)
-    yield lambda *options, env=None: Served(kol, *options, env=env)
+    yield lambda *options, **more: Served(kol, *options, **more)
     kol.close()
 
 

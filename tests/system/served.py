@@ -36,10 +36,11 @@ def path_of(path, **query):
 class Served:
     """A server that was started by `kol serve --serve-port 0` (or `kol run`) on a data folder."""
 
-    def __init__(self, kol, *options, env=None, command="serve"):
+    def __init__(self, kol, *options, env=None, command="serve", stderr=None):
+        """stderr: a file for its log; the test's own unless it is given."""
         self.kol = kol
         self.running = kol.start(
-            command, "--serve-port", 0, "--format", "json", *options, env=env, stderr=None
+            command, "--serve-port", 0, "--format", "json", *options, env=env, stderr=stderr
         )
         self.urls = {}
         for _ in range(5):
