@@ -3,7 +3,7 @@
  *
  * The other files: l1_hold.c (who holds an entry), l1_table.c (the table), l1_load.c (single flight
  * and what comes out of it), l1_evict.c (what has to go for room), l1_tags.c (taking out by key,
- * tag and prefix). l1_parts.h says how they work together.
+ * tag and prefix), l1_uses.c (what was asked for). l1_parts.h says how they work together.
  */
 #include <math.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@ struct l1 *l1_new(const struct l1_options *options)
     random_fill(&l1->seed, sizeof l1->seed);
     KOL_ASSERT(pthread_mutex_init(&l1->lock, NULL) == 0);
     atomic_store(&l1->table, l1_table_new(FIRST_CELLS));
+    l1->notes = mem_zalloc(L1_STRIPES, sizeof *l1->notes);
     l1->ages.newer = l1->ages.older = &l1->ages;
     l1_tags_init(&l1->tags);
     l1_evict_init(l1);
@@ -46,6 +47,7 @@ void l1_free(struct l1 **l1)
         free(table);
         table = before;
     }
+    free(old->notes);
     free(old->tags.buckets);
     free(old->sketch.lines);
     pthread_mutex_destroy(&old->lock);
@@ -97,7 +99,27 @@ static inline void count(struct l1 *l1, size_t thread, size_t offset)
     }
 }
 
+/* The same for a hit, some of which are noted. */
+static inline void count_hit(struct l1 *l1, uint64_t hash)
+{
+    const size_t thread = l1_thread()->number;
+    const size_t stripe = thread < L1_STRIPES ? thread : L1_STRIPES - 1;
+    struct l1_counts *counts = &l1->counts[stripe];
+    count(l1, thread, offsetof(struct l1_counts, hits));
+    if (atomic_load_explicit(&counts->hits, memory_order_relaxed) >
+        atomic_load_explicit(&counts->next_note, memory_order_relaxed)) {
+        l1_note(l1, stripe, hash);
+    }
+}
+
 #define COUNT(l1, field) count(l1, l1_thread()->number, offsetof(struct l1_counts, field))
+
+/* Who asks for what is not there mostly has it loaded: it is there when notes are gathered. */
+static void count_miss(struct l1 *l1, uint64_t hash)
+{
+    COUNT(l1, misses);
+    l1_note_rare(l1, hash);
+}
 
 void l1_stats(const struct l1 *l1, struct l1_stats *out)
 {
@@ -156,7 +178,7 @@ static bool is_early(const struct l1_entry *entry, int64_t now_us)
 }
 
 /* What becomes of a hit on an entry that is not simply fresh. */
-static enum l1_found look_closer(struct l1 *l1, struct l1_entry **out)
+static enum l1_found look_closer(struct l1 *l1, uint64_t hash, struct l1_entry **out)
 {
     struct l1_entry *entry = *out;
     const int64_t now_us = l1_now_us(l1);
@@ -169,31 +191,33 @@ static enum l1_found look_closer(struct l1 *l1, struct l1_entry **out)
         } else {
             l1_release(entry);
         }
-        COUNT(l1, misses);
+        count_miss(l1, hash);
         return L1_MISS;
     }
     touch(entry);
     if (now_us < entry->fresh_until_us) {
-        COUNT(l1, hits);
+        count_hit(l1, hash);
         return !loading && is_early(entry, now_us) ? L1_REFRESH : L1_HIT;
     }
     COUNT(l1, stale);
+    l1_note_rare(l1, hash);
     return loading ? L1_STALE : L1_REFRESH;
 }
 
 enum l1_found l1_get(struct l1 *l1, struct str key, struct l1_entry **out)
 {
-    struct l1_entry *entry = *out = l1_table_take(l1, key, l1_hash(l1, key));
+    const uint64_t hash = l1_hash(l1, key);
+    struct l1_entry *entry = *out = l1_table_take(l1, key, hash);
     if (!entry) {
-        COUNT(l1, misses);
+        count_miss(l1, hash);
         return L1_MISS;
     }
     if (latest_us(l1) < entry->quick_until_us) {
         touch(entry);
-        COUNT(l1, hits);
+        count_hit(l1, hash);
         return L1_HIT;
     }
-    return look_closer(l1, out);
+    return look_closer(l1, hash, out);
 }
 
 struct l1_entry *l1_get_after_error(struct l1 *l1, struct str key)

@@ -148,6 +148,17 @@ size_t l1_drop_tag(struct l1 *l1, struct str tag);
 size_t l1_drop_prefix(struct l1 *l1, struct str key_prefix); /* looks at every entry */
 size_t l1_drop_all(struct l1 *l1);
 
+/* ---- what is asked for ---- */
+
+/* Tells how often each entry was asked for since the last call, misses that were filled meanwhile
+ * among them: exactly up to a few hundred uses of each thread, by a sample beyond that. Entries
+ * that are gone are left out. Key and tags are copies, valid within the callback, which runs
+ * outside of any lock. One thread at a time. */
+void l1_take_uses(struct l1 *l1,
+                  void (*each)(struct str key, const struct str *tags, size_t tag_count,
+                               double uses, void *user),
+                  void *user);
+
 /* ---- looking in ---- */
 
 struct l1_stats {

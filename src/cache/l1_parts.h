@@ -37,6 +37,7 @@ enum {
     L1_TAG_FENCES = 8192,
     L1_MARK_MAX = 15, /* where the mark of an entry and a counter of the sketch stop */
     L1_STEP = 256,    /* entries taken out before the lock is let go */
+    L1_NOTES = 1024,  /* of what one stripe was asked for */
 };
 
 #define L1_TABLE_HOLD (INT64_C(1) << 40)
@@ -172,6 +173,9 @@ struct l1_tags {
 /* One thread's, so that counting is no contended write. */
 struct l1_counts {
     alignas(L1_LINE) _Atomic int64_t hits, stale, misses;
+    _Atomic int64_t next_note; /* the hit that is noted next, by its number */
+    _Atomic uint64_t noted;    /* since the notes were begun anew */
+    atomic_bool gathered;      /* the notes: they are begun anew at the next one */
 };
 
 struct l1 {
@@ -194,6 +198,10 @@ struct l1 {
     struct l1_stats stats; /* but for hits, stale, misses */
 
     struct l1_counts counts[L1_STRIPES];
+    /* Hashes of what was asked for, a ring for each stripe; see l1_uses.c. Pages that no thread
+     * writes to take no memory. */
+    _Atomic uint64_t (*notes)[L1_NOTES];
+    int64_t gathered[L1_STRIPES]; /* the sum of the counts when the notes were gathered; its own */
 };
 
 static inline uint64_t l1_hash(const struct l1 *l1, struct str key)
@@ -248,9 +256,18 @@ struct l1_entry *l1_table_take(struct l1 *l1, struct str key, uint64_t hash);
 
 /* Under the lock: */
 struct l1_entry *l1_table_find(struct l1 *l1, struct str key, uint64_t hash);
+/* The entry of a hash, whatever its key; NULL: there is none. */
+struct l1_entry *l1_table_find_hash(struct l1 *l1, uint64_t hash);
 void l1_table_put(struct l1 *l1, struct l1_entry *entry);
 void l1_table_replace(struct l1 *l1, struct l1_entry *old, struct l1_entry *entry);
 void l1_table_remove(struct l1 *l1, struct l1_entry *entry);
+
+/* ---- l1_uses.c: what is asked for ---- */
+
+/* Notes a use by the thread of a stripe, and says which hit is noted next. */
+void l1_note(struct l1 *l1, size_t stripe, uint64_t hash);
+/* A use that is no hit: noted at once or by chance. */
+void l1_note_rare(struct l1 *l1, uint64_t hash);
 
 /* ---- l1.c, under the lock ---- */
 

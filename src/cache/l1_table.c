@@ -110,6 +110,17 @@ struct l1_entry *l1_table_find(struct l1 *l1, struct str key, uint64_t hash)
     return NULL;
 }
 
+struct l1_entry *l1_table_find_hash(struct l1 *l1, uint64_t hash)
+{
+    struct l1_table *table = table_of(l1);
+    for (size_t i = hash & table->mask; hash_at(table, i); i = (i + 1) & table->mask) {
+        if (hash_at(table, i) == hash) {
+            return entry_at(table, i);
+        }
+    }
+    return NULL;
+}
+
 static void put_cell(struct l1_table *table, struct l1_entry *entry)
 {
     size_t i = entry->hash & table->mask;
