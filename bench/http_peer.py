@@ -1,9 +1,11 @@
-"""The peer of bench_http.py: two routes of the API as a Python service has them, FastAPI on uvicorn.
+"""The peer of bench_http.py and bench_redis.py: routes of the API as a Python service has them.
 
-Run by uvicorn out of .deps/bench-venv with REDIS_PORT and MODEL in the environment:
+FastAPI, run by uvicorn out of .deps/bench-venv with REDIS_PORT and MODEL in the environment:
 
   /plain/{kol_id}    the JSON as it lies in Redis goes through as bytes: the least that FastAPI can do
   /typed/{kol_id}    the JSON from Redis is read and answered as a response model, which checks it
+  /hash/plain/{key}  the fields of a hash in Redis as texts in JSON, nothing looked at
+  /hash/typed/{key}  the fields of a hash of a KOL as the members of the response model, which checks them
   /predict/trust     checks the body, computes the 29 features, and asks LightGBM for one row, one thread
 """
 
@@ -52,6 +54,40 @@ async def typed(kol_id: str) -> Profile:
     if body is None:
         raise HTTPException(404)
     return orjson.loads(body)
+
+
+# ---- hashes ----
+
+
+class HashProfile(Profile):
+    """What a hash tells as text, read into its types; null is a field that is not there."""
+
+    display_name: str | None = None
+    bio: str | None = None
+    tier: str | None = None
+    content_count: int | None = None
+    total_views: int | None = None
+    avg_engagement_rate: float | None = None
+    virality_index: float | None = None
+    as_of: datetime | None = None
+    snapshot: int
+
+
+@app.get("/hash/plain/{key}")
+async def hash_plain(key: str):
+    fields = await store.hgetall(key)
+    if not fields:
+        raise HTTPException(404)
+    body = orjson.dumps({name.decode(): value.decode() for name, value in fields.items()})
+    return Response(body, media_type="application/json")
+
+
+@app.get("/hash/typed/{key}")
+async def hash_typed(key: str) -> HashProfile:
+    fields = await store.hgetall(key)
+    if not fields:
+        raise HTTPException(404)
+    return HashProfile.model_validate({name.decode(): value.decode() for name, value in fields.items()})
 
 
 # ---- trust ----
