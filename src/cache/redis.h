@@ -35,8 +35,10 @@ struct redis_options {
     int db;
     bool tls; /* refused by redis_open(): KOL_UNSUPPORTED */
     /* The server is one of a Redis Cluster: the others are found by asking it, commands go to the
-     * node that has the slot of their key (see redis_add()), MOVED and ASK are followed. Only
-     * database 0. `hosts`: further "host:port" to begin with, space-separated; NULL: none. */
+     * node that has the slot of their key (see redis_add()), MOVED and ASK are followed. A pipe
+     * takes as long as the slowest of its nodes; answer_max is for each of them. Only database 0,
+     * and no unix socket. `hosts`: further "host:port" to begin with, space-separated; NULL: none.
+     */
     bool cluster;
     const char *hosts;
     int64_t connect_us; /* longest for a connection with AUTH and SELECT; 0: 500 ms */
@@ -91,6 +93,9 @@ size_t redis_add_script(struct redis_pipe *pipe, const struct redis_script *scri
                         size_t argc, const struct str *argv);
 
 /* Sends what was added and reads every answer, by clock_mono_ns() until `deadline_ns` at most.
+ * In a cluster, what a node redirects or cannot do yet (MOVED, ASK, TRYAGAIN, CLUSTERDOWN, LOADING)
+ * is tried again within the same time, and is the answer once that is up; a node that is gone fails
+ * the pipes that have commands for it, until another one has its slots.
  * KOL_OK where all answers came, errors among them. Else none of them can be read: KOL_TIMEOUT,
  * KOL_IO or KOL_NOT_FOUND (no such host or socket, refused, or lost on the way: the commands may
  * have been run or not), KOL_USAGE (user, password or database were refused, or are asked for;

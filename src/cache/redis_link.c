@@ -345,34 +345,106 @@ static enum kol_status read_some(struct redis_link *link, const char *name,
     return status;
 }
 
+/* Sends and reads what can be at once, by what poll() saw. Sets `status` and `over` at the end. */
+static void go_on(struct redis_talk *talk, short seen)
+{
+    enum kol_status status = KOL_OK;
+    if (seen & ~POLLOUT) {
+        status = read_some(talk->link, talk->name, talk->reading, &talk->err);
+    }
+    if (status == KOL_OK && (seen & POLLOUT) && talk->out.len) {
+        status = send_some(talk->link, talk->name, &talk->out, &talk->err);
+        if (status != KOL_OK) {
+            /* It may have said why before it closed the connection. */
+            read_some(talk->link, talk->name, talk->reading, NULL);
+        }
+    }
+    talk->over = status != KOL_OK || talk->reading->got == talk->reading->wanted;
+    if (status == KOL_OK && talk->over && talk->out.len) {
+        status = kol_fail(&talk->err, KOL_CORRUPT,
+                          "redis %s answered commands that were not sent yet", talk->name);
+    }
+    talk->status = status;
+}
+
+/* Waits for any of the talks that are not over. False: the deadline passed. */
+static bool wait_for_talks(const struct redis_talk *talks, size_t count, struct pollfd *waiting,
+                           int64_t deadline_ns)
+{
+    for (size_t i = 0; i < count; i++) {
+        waiting[i] = (struct pollfd){.fd = talks[i].over ? -1 : talks[i].link->fd,
+                                     .events = talks[i].out.len ? POLLIN | POLLOUT : POLLIN};
+    }
+    waiting[count] = (struct pollfd){.fd = interrupting, .events = POLLIN};
+    const int64_t left = deadline_ns - clock_mono_ns();
+    if (left <= 0) {
+        return false;
+    }
+    const struct timespec longest = {left / 1000000000, left % 1000000000};
+    const int ready = ppoll(waiting, count + 1, &longest, NULL);
+    KOL_ASSERT(ready >= 0 || errno == EINTR);
+    if (ready <= 0) {
+        memset(waiting, 0, count * sizeof *waiting);
+    }
+    return ready <= 0 || !waiting[count].revents;
+}
+
+static bool all_over(const struct redis_talk *talks, size_t count)
+{
+    while (count > 0 && talks[count - 1].over) {
+        count--;
+    }
+    return count == 0;
+}
+
+void redis_talk_all(struct redis_talk *talks, size_t count, int64_t deadline_ns)
+{
+    struct pollfd few[8];
+    struct pollfd *waiting = count < ARRAY_LEN(few) ? few : mem_alloc((count + 1) * sizeof *few);
+    for (size_t i = 0; i < count; i++) {
+        talks[i].over = false;
+        talks[i].status = KOL_OK;
+        go_on(&talks[i], POLLOUT);
+    }
+    /* Answers are read before all is sent: a server that cannot get rid of them reads no more. */
+    while (!all_over(talks, count) && wait_for_talks(talks, count, waiting, deadline_ns)) {
+        for (size_t i = 0; i < count; i++) {
+            if (!talks[i].over && waiting[i].revents) {
+                go_on(&talks[i], waiting[i].revents);
+            }
+        }
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct redis_talk *talk = &talks[i];
+        if (!talk->over) {
+            talk->over = true;
+            talk->status = kol_fail(&talk->err, KOL_TIMEOUT,
+                                    "redis %s: %zu of %zu answers came within the time limit",
+                                    talk->name, talk->reading->got, talk->reading->wanted);
+        }
+    }
+    if (waiting != few) {
+        free(waiting);
+    }
+}
+
+void redis_add_last_words(const struct redis_reading *reading, const struct redis_options *options,
+                          const char *name, struct kol_error *err)
+{
+    if (reading->got > 0 && reading->answers[0].kind == REDIS_ERROR) {
+        const struct str words = redis_link_said(&reading->answers[0], options);
+        kol_wrap(err, "redis %s said `%.*s`", name, STR_FORMAT(words));
+    }
+}
+
 enum kol_status redis_link_exchange(struct redis_link *link, const char *name, struct str out,
                                     struct redis_reading *reading, int64_t deadline_ns,
                                     struct kol_error *err)
 {
-    enum kol_status status = send_some(link, name, &out, err);
-    if (status != KOL_OK) {
-        /* It may have said why before it closed the connection. */
-        read_some(link, name, reading, NULL);
+    struct redis_talk talk = {.link = link, .name = name, .out = out, .reading = reading};
+    redis_talk_all(&talk, 1, deadline_ns);
+    if (talk.status != KOL_OK && err) {
+        *err = talk.err;
     }
-    /* Answers are read before all is sent: a server that cannot get rid of them reads no more. */
-    while (status == KOL_OK && reading->got < reading->wanted) {
-        const short events = out.len ? POLLIN | POLLOUT : POLLIN;
-        const short seen = wait_for(link->fd, events, deadline_ns);
-        if (seen == 0) {
-            return kol_fail(err, KOL_TIMEOUT,
-                            "redis %s: %zu of %zu answers came within the time limit", name,
-                            reading->got, reading->wanted);
-        }
-        if (seen & ~POLLOUT) {
-            status = read_some(link, name, reading, err);
-        }
-        if (status == KOL_OK && (seen & POLLOUT) && out.len) {
-            status = send_some(link, name, &out, err);
-        }
-    }
-    if (status == KOL_OK && out.len) {
-        return kol_fail(err, KOL_CORRUPT, "redis %s answered commands that were not sent yet",
-                        name);
-    }
-    return status;
+    return talk.status;
 }

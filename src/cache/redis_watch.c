@@ -472,7 +472,7 @@ enum kol_status redis_watch_start(const struct redis_watch_options *options,
     watch->options.prefixes = NULL; /* they are spelled, and may go */
     watch->keys = mem_alloc(KEYS_AT_ONCE * sizeof *watch->keys);
     watch->node.watch = watch;
-    watch->node.options = *redis_own_options(options->redis);
+    watch->node.options = options->redis->options;
     watch->node.name = redis_name(options->redis);
     watch->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const int failure = watch->wake < 0 ? errno : start_thread(watch);
