@@ -59,8 +59,9 @@ struct warm_options {
     double fill;
     /* A folder for the place that an interrupted warm goes on from; NULL: none is kept. */
     const char *state;
-    size_t pipe_bytes; /* of one pipe; 0: 256 KiB */
-    int64_t wait_us;   /* longest for one pipe; 0: 5 s */
+    size_t pipe_bytes;   /* of one pipe, at most; 0: 256 KiB */
+    int64_t wait_us;     /* longest for one pipe; 0: 5 s. `redis` should allow as much */
+    const char *version; /* of the program, for the key that tells of the warm; may be NULL */
     void (*on_progress)(const char *part, int64_t done, int64_t total, void *user);
     bool (*stop)(void *user); /* asked between pipes; may be NULL */
     void *user;
@@ -68,8 +69,11 @@ struct warm_options {
 
 struct warm_report {
     struct warm_part_report {
-        int64_t keys, written, kept, refused, left_out, bytes;
-        double seconds;
+        int64_t keys;                   /* that were brought to Redis, or would be */
+        int64_t written, kept, refused; /* what became of them; 0 in a dry run */
+        int64_t left_out;               /* for want of room, or beyond the limit */
+        int64_t bytes;                  /* of keys and values, as text */
+        double seconds;                 /* of the part's own turn: what is hot is not in it */
     } parts[WARM_PARTS];
     int64_t snapshot;
     int64_t resumed; /* keys passed over because an interrupted warm had written them */
@@ -78,8 +82,16 @@ struct warm_report {
     double seconds;
 };
 
-/* Keys that cannot be written count as refused and are no failure; a server that cannot be reached,
- * or stops to answer, is. What was written stays. */
+/*
+ * Keys that cannot be written count as refused and are no failure; a server that cannot be reached,
+ * or stops to answer, is. What was written stays. A warm that was asked to stop, or had no more
+ * room, comes back with KOL_OK and says so in the report.
+ *
+ * Each key is written once: the hottest, then part by part. One that went through to its end, or to
+ * the end of the room, leaves SERVE_KEY_METADATA.
+ *
+ * In a cluster the room is that of one of the servers.
+ */
 enum kol_status warm_run(const struct warm_source *source, const struct warm_options *options,
                          struct warm_report *report, struct kol_error *err) KOL_CHECKED;
 
