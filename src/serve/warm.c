@@ -16,13 +16,13 @@
 #include "base/mem.h"
 #include "serve/warm_place.h"
 #include "serve/warm_sender.h"
+#include "serve/warm_value.h"
 
 enum {
     ITEMS = 64, /* asked of the source at once */
     PIPE_BYTES = 256 * 1024,
     WAIT_US = 5 * 1000 * 1000,
     HOT_MAX = 1000000,
-    ARGUMENT_BYTES = 10,  /* that stand around one argument on the way, about */
     PIECE_MEMBERS = 1000, /* of a large set, in the time of one pipe */
 };
 
@@ -320,52 +320,8 @@ static enum kol_status flush(struct warm *warm, struct kol_error *err)
 
 /* ---- one key ---- */
 
-/* A value as it is written, and about how many bytes it is. */
-struct value {
-    struct serve_write write;
-    int64_t bytes, way_bytes; /* of key and value; of all that is sent for them */
-};
-
-static enum kol_status make_value(struct warm *warm, const struct warm_item *item,
-                                  struct value *out, struct kol_error *err)
-{
-    struct serve_field *fields = NULL;
-    size_t count = 0;
-    enum kol_status status = KOL_OK;
-    if (serve_keys[item->kind].type == SERVE_HASH) {
-        status = serve_to_fields(item->json, &warm->arena, &fields, &count, err);
-    }
-    *out = (struct value){
-        .write = {.kind = item->kind,
-                  .key = item->key,
-                  .version = item->version,
-                  .snapshot = warm->source->snapshot,
-                  .now_us = clock_now_us(),
-                  .force = warm->options.full,
-                  .as_of = warm->source->as_of,
-                  .fields = fields,
-                  .field_count = count,
-                  .members = item->members,
-                  .member_count = item->member_count},
-        .bytes = (int64_t)item->key.len,
-    };
-    for (size_t i = 0; i < count; i++) {
-        out->bytes += (int64_t)(fields[i].name.len + fields[i].value.len);
-    }
-    for (size_t i = 0; i < item->member_count; i++) {
-        out->bytes += (int64_t)(item->members[i].name.len + sizeof(double));
-    }
-    if (serve_keys[item->kind].type == SERVE_STRING) {
-        out->write.text = item->json;
-        out->bytes += (int64_t)item->json.len;
-    }
-    out->way_bytes =
-        out->bytes + ARGUMENT_BYTES * (int64_t)(2 * count + 2 * item->member_count + 8);
-    return status;
-}
-
 /* A set that is too large for a pipe goes by itself. */
-static enum kol_status put_large_set(struct warm *warm, const struct value *value,
+static enum kol_status put_large_set(struct warm *warm, const struct warm_value *value,
                                      enum warm_part part, struct kol_error *err)
 {
     char why[sizeof warm->report->reason];
@@ -409,8 +365,9 @@ static bool is_over(struct warm *warm)
 static enum kol_status put(struct warm *warm, const struct warm_item *item, enum warm_part part,
                            struct kol_error *err)
 {
-    struct value value;
-    enum kol_status status = make_value(warm, item, &value, err);
+    struct warm_value value;
+    enum kol_status status =
+        warm_value_make(item, warm->source, &warm->options, &warm->arena, &value, err);
     if (status != KOL_OK) {
         return status == KOL_CORRUPT ? kol_wrap(err, "%.*s", STR_FORMAT(item->key)) : status;
     }

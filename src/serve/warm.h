@@ -50,8 +50,9 @@ struct warm_source {
 struct warm_options {
     struct redis *redis; /* NULL: a dry run */
     bool parts[WARM_PARTS];
-    bool full;     /* write also what is there already and as new */
-    int64_t limit; /* at most so many keys; 0: all */
+    bool full;         /* write also what is there already and as new */
+    bool older_scores; /* scores as a STRING of JSON, for programs that read that */
+    int64_t limit;     /* at most so many keys; 0: all */
     /* Those keys first, the hottest first; NULL: none are known. */
     const struct heat *heat;
     /* How much of maxmemory may be full before it stops, 0..1; 0: 0.9. Redis without a maxmemory
