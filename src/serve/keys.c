@@ -36,6 +36,14 @@ void serve_key_put_meta(struct buf *out, struct str key)
     buf_puts(out, "}:meta");
 }
 
+void serve_key_put_aside(struct buf *out, struct str key, struct str token)
+{
+    buf_putc(out, '{');
+    buf_put(out, key);
+    buf_puts(out, "}:aside:");
+    buf_put(out, token);
+}
+
 void serve_key_put_prefix(struct buf *out, enum serve_key key)
 {
     const char *pattern = serve_keys[key].pattern;

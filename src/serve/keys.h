@@ -45,6 +45,9 @@ bool serve_key_read(struct str text, bool (*is_platform)(struct str text), enum 
 /* Appends the sibling of a set: {key}:meta. */
 void serve_key_put_meta(struct buf *out, struct str key);
 
+/* Appends where a set is built before it is put in its place: {key}:aside:token. */
+void serve_key_put_aside(struct buf *out, struct str key, struct str token);
+
 /* Appends the part of a pattern before its first {, by which all of its keys begin. */
 void serve_key_put_prefix(struct buf *out, enum serve_key key);
 

@@ -11,6 +11,13 @@
  * greater, or as great and `snapshot` is greater; a value that names neither is older than any that
  * names one. Garbage is replaced. `force` replaces in any case but an older version.
  *
+ * How old a hash is its fields say, of a set its sibling, of a text the members of the JSON.
+ * Versions and snapshots are whole numbers up to 2^53; anything else under these names is garbage.
+ *
+ * A small hash is sent packed and put in place by RESTORE (store_pack.c): that takes the server
+ * less than a HSET of the same fields. One that does not take it (before Redis 7, or whose ACL does
+ * not allow RESTORE) is given them by HSET, by the same script.
+ *
  * Threads: as for a pipe: one at a time.
  */
 #ifndef SERVE_STORE_H
@@ -47,7 +54,9 @@ struct serve_hash {
 enum serve_held serve_take_hash(const struct redis_pipe *pipe, size_t place, enum serve_key kind,
                                 struct arena *arena, struct serve_hash *out);
 
-/* A ZSET, the highest first and those of equal score by their bytes, and what its sibling tells. */
+/* A ZSET, the highest first and those of equal score by their bytes, and what its sibling tells.
+ * One that is empty by its sibling is held, without members; one that was replaced while it was
+ * read is told as absent. */
 struct serve_member {
     struct str name; /* in the arena */
     double score;
@@ -81,13 +90,15 @@ struct serve_write {
     int64_t ttl_ms;            /* 0: that of the table */
     bool force;
     struct str as_of; /* of a set; may be empty */
-    /* What is written, by the type of the key. */
-    const struct serve_field *fields; /* HASH; must not name version, snapshot or cached_at */
+    /* What is written, by the type of the key. Names and members differ from each other; scores are
+     * finite. A set may be empty: then its sibling alone is there. */
+    const struct serve_field *fields; /* HASH; version, snapshot and cached_at among them are passed
+                                         over, but for the `version` of cache:metadata */
     size_t field_count;
     const struct serve_member *members; /* ZSET, at most SERVE_MEMBERS_READ: the larger ones go by
                                            serve_put_set() */
     size_t member_count;
-    struct str text; /* STRING */
+    struct str text; /* STRING; also the older form of a kind that had one, then without fields */
 };
 
 /* Adds a write; its answer is for serve_written(). */
@@ -111,7 +122,7 @@ enum kol_status serve_put_set(struct redis *redis, const struct serve_write *wri
 /* SET NX PX with a token; the answer is for serve_locked(). */
 size_t serve_lock(struct redis_pipe *pipe, struct str key, struct str token, int64_t ttl_ms);
 bool serve_locked(const struct redis_pipe *pipe, size_t place);
-/* Deletes it where it still holds this token. */
+/* Deletes it where it still holds this token; the answer is the number of locks deleted. */
 size_t serve_unlock(struct redis_pipe *pipe, struct str key, struct str token);
 
 #endif

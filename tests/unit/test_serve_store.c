@@ -1,0 +1,898 @@
+/*
+ * test_serve_store.c: values in a real Redis: what is written is read again, newer stays, garbage
+ * is healed, nothing is without a TTL, and nobody sees half of a value.
+ */
+#include "redis_fixture.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+#include "serve/store.h"
+
+static struct server server;
+static struct redis *redis;
+static struct redis_pipe *pipe_;
+static struct arena arena;
+
+static int start(void **state)
+{
+    (void)state;
+    make_server(&server);
+    const struct redis_options options = over_socket(&server);
+    redis = open_redis(&options);
+    pipe_ = redis_pipe_new(redis);
+    arena_init(&arena, 0);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    redis_pipe_free(&pipe_);
+    redis_close(&redis);
+    arena_free(&arena);
+    remove_server(&server);
+    return 0;
+}
+
+/* ---- plain commands ---- */
+
+static const struct redis_answer *tell(const char *words)
+{
+    redis_clear(pipe_);
+    redis_addf(pipe_, words);
+    run_pipe(pipe_);
+    return redis_answer(pipe_, 0);
+}
+
+static const struct redis_answer *tell_all(const struct str *argv, size_t argc)
+{
+    redis_clear(pipe_);
+    redis_add(pipe_, argc, argv, 1);
+    run_pipe(pipe_);
+    assert_int_not_equal(redis_answer(pipe_, 0)->kind, REDIS_ERROR);
+    return redis_answer(pipe_, 0);
+}
+#define TELL(...)                                                                                  \
+    tell_all((const struct str[]){__VA_ARGS__},                                                    \
+             sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str))
+
+static int clear(void **state)
+{
+    (void)state;
+    arena_reset(&arena);
+    assert_int_not_equal(tell("FLUSHALL")->kind, REDIS_ERROR);
+    assert_int_not_equal(tell("CONFIG SET maxmemory 0")->kind, REDIS_ERROR);
+    return 0;
+}
+
+/* ---- values ---- */
+
+#define KEY STR("kol:profile:tiktok:ana")
+#define SET STR("kol:top:followers:tiktok:100")
+#define META STR("{kol:top:followers:tiktok:100}:meta")
+#define LIST STR("kol:profiles:list:tiktok")
+#define SCORE STR("kol:score:tiktok:ana")
+
+static enum serve_done put(const struct serve_write *write, struct str *why)
+{
+    struct str no_why;
+    redis_clear(pipe_);
+    const size_t place = serve_put(pipe_, write);
+    run_pipe(pipe_);
+    return serve_written(pipe_, place, why ? why : &no_why);
+}
+
+/* A hash of one field, or of many. */
+static struct serve_write hash_of(int64_t version, int64_t snapshot,
+                                  const struct serve_field *field)
+{
+    return (struct serve_write){.kind = SERVE_KEY_PROFILE_ON,
+                                .key = KEY,
+                                .version = version,
+                                .snapshot = snapshot,
+                                .now_us = INT64_C(1700000000123456),
+                                .fields = field,
+                                .field_count = 1};
+}
+
+static enum serve_held take(enum serve_key kind, struct str key, struct serve_hash *out)
+{
+    redis_clear(pipe_);
+    const size_t place = serve_ask(pipe_, kind, key);
+    run_pipe(pipe_);
+    return serve_take_hash(pipe_, place, kind, &arena, out);
+}
+
+static enum serve_held take_set(struct serve_set *out)
+{
+    redis_clear(pipe_);
+    const size_t place = serve_ask(pipe_, SERVE_KEY_TOP_FOLLOWERS, SET);
+    run_pipe(pipe_);
+    return serve_take_set(pipe_, place, SERVE_KEY_TOP_FOLLOWERS, &arena, out);
+}
+
+static enum serve_held take_text(struct serve_text *out)
+{
+    redis_clear(pipe_);
+    const size_t place = serve_ask(pipe_, SERVE_KEY_PROFILES_LIST, LIST);
+    run_pipe(pipe_);
+    return serve_take_text(pipe_, place, SERVE_KEY_PROFILES_LIST, &arena, out);
+}
+
+static struct str value_of(const struct serve_hash *hash, const char *name)
+{
+    const struct serve_field *field = serve_field(hash->fields, hash->count, name);
+    return field ? field->value : STR("(none)");
+}
+
+#define assert_str(actual, expected)                                                               \
+    do {                                                                                           \
+        const struct str is = (actual);                                                            \
+        if (!str_is(is, expected)) {                                                               \
+            fail_msg("`%.*s` is not `%s`", STR_FORMAT(is), expected);                              \
+        }                                                                                          \
+    } while (0)
+
+/* Every key has a TTL, and none more than `most_ms`. */
+static void assert_ttls(int64_t most_ms)
+{
+    redis_clear(pipe_);
+    redis_addf(pipe_, "EVAL %s 0",
+               "local low,high,keys=1e15,0,redis.call('KEYS','*') for i=1,#keys do local t="
+               "redis.call('PTTL',keys[i]) low=math.min(low,t) high=math.max(high,t) end "
+               "return {low,high,#keys}");
+    run_pipe(pipe_);
+    const struct redis_answer *answer = redis_answer(pipe_, 0);
+    assert_int_equal(answer->kind, REDIS_LIST);
+    assert_true(answer->items[2].number > 0);
+    assert_true(answer->items[0].number > 0);
+    assert_true(answer->items[1].number <= most_ms);
+}
+
+/* ---- hashes ---- */
+
+static void test_a_hash_is_read_as_it_was_written(void **state)
+{
+    (void)state;
+    static char long_text[5000], huge[20000];
+    memset(long_text, 'x', sizeof long_text);
+    memset(huge, 'y', sizeof huge);
+    /* Small ones go packed, with texts around each border of the form; large ones one by one. */
+    const struct serve_field fields[] = {
+        {STR("kol_id"), STR("ana")},        {STR("empty"), STR("")},
+        {STR("number"), STR("123456")},     {STR("binary"), {"a\0b\r\n\xff", 6}},
+        {STR("n63"), {long_text, 63}},      {STR("n64"), {long_text, 64}},
+        {STR("n125"), {long_text, 125}},    {STR("n126"), {long_text, 126}},
+        {STR("n127"), {long_text, 127}},    {STR("n128"), {long_text, 128}},
+        {STR("n4000"), {long_text, 4000}},  {STR("n4096"), {long_text, 4096}},
+        {STR("huge"), {huge, sizeof huge}},
+    };
+    for (size_t count = 1; count <= ARRAY_LEN(fields); count++) {
+        clear(NULL);
+        struct serve_hash hash;
+        struct serve_write write = hash_of(7, 12, fields);
+        write.field_count = count;
+        assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+        assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+        assert_int_equal(hash.count, count + 3);
+        assert_int_equal(hash.version, 7);
+        assert_int_equal(hash.snapshot, 12);
+        assert_false(hash.older_form);
+        for (size_t i = 0; i < count; i++) {
+            assert_true(str_equal(serve_field(hash.fields, hash.count, fields[i].name.ptr)->value,
+                                  fields[i].value));
+        }
+        assert_str(value_of(&hash, "cached_at"), "2023-11-14T22:13:20.123456Z");
+        assert_ttls(3600 * 1000);
+        assert_str(tell("OBJECT ENCODING kol:profile:tiktok:ana")->text,
+                   count < 12 ? "listpack" : "hashtable");
+    }
+}
+
+/* What was put in place whole is a hash like any other: it is changed, and turns into the larger
+ * form. The server is told to check what it restores entry by entry. */
+static void test_a_packed_hash_is_one_like_any_other(void **state)
+{
+    (void)state;
+    enum { COUNT = 100 };
+    static char room[COUNT][2][200];
+    struct serve_field fields[COUNT];
+    struct serve_hash hash;
+    tell("CONFIG SET sanitize-dump-payload yes");
+    for (int i = 0; i < COUNT; i++) {
+        const int name = snprintf(room[i][0], sizeof room[i][0], "name%d", i);
+        const int value = snprintf(room[i][1], sizeof room[i][1], "%d%0*d", i, i == 5 ? 0 : i, i);
+        fields[i] = (struct serve_field){{room[i][0], (size_t)name}, {room[i][1], (size_t)value}};
+    }
+    struct serve_write write = hash_of(0, 1, fields);
+    for (size_t count = 1; count <= 60; count++) {
+        write.field_count = count;
+        write.snapshot++;
+        assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    }
+    assert_int_equal(tell("CONFIG RESETSTAT")->kind, REDIS_TEXT);
+    assert_str(tell("OBJECT ENCODING kol:profile:tiktok:ana")->text, "listpack");
+    assert_int_equal(tell("HINCRBY kol:profile:tiktok:ana name5 10")->number, 65);
+    assert_int_equal(tell("HDEL kol:profile:tiktok:ana name0 name59")->number, 2);
+    assert_int_equal(tell("HSET kol:profile:tiktok:ana name0 z more 1")->number, 2);
+    TELL(STR("HSET"), KEY, STR("long"), {room[99][1], 100});
+    assert_str(tell("OBJECT ENCODING kol:profile:tiktok:ana")->text, "hashtable");
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_int_equal(hash.count, 60 + 2 - 2 + 2 + 1);
+    assert_str(value_of(&hash, "name5"), "65");
+    assert_str(value_of(&hash, "name0"), "z");
+    assert_str(value_of(&hash, "name58"), room[58][1]);
+}
+
+/* Whether a write over a held one is done. Both orders of each pair. */
+static void check_guard(int64_t held_version, int64_t held_snapshot, int64_t version,
+                        int64_t snapshot, bool force, enum serve_done expected)
+{
+    struct serve_hash hash;
+    const struct serve_field old = {STR("bio"), STR("old")}, fresh = {STR("bio"), STR("new")};
+    clear(NULL);
+    struct serve_write write = hash_of(held_version, held_snapshot, &old);
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(tell("PEXPIRE kol:profile:tiktok:ana 1000")->number, 1);
+    write = hash_of(version, snapshot, &fresh);
+    write.force = force;
+    const enum serve_done done = put(&write, NULL);
+    if (done != expected) {
+        fail_msg("%lld.%lld over %lld.%lld%s: %d", (long long)version, (long long)snapshot,
+                 (long long)held_version, (long long)held_snapshot, force ? " by force" : "", done);
+    }
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_str(value_of(&hash, "bio"), expected == SERVE_WRITTEN ? "new" : "old");
+    assert_true(tell("PTTL kol:profile:tiktok:ana")->number > 3000000); /* anew in any case */
+}
+
+static void test_newer_is_written_and_older_is_not(void **state)
+{
+    (void)state;
+    static const int64_t orders[][2] = {{0, 0},  {0, 1},  {0, 2},
+                                        {1, 0},  {1, 9},  {2, 3},
+                                        {10, 1}, {10, 2}, {INT64_C(1) << 53, INT64_C(1) << 53}};
+    for (size_t held = 0; held < ARRAY_LEN(orders); held++) {
+        for (size_t given = 0; given < ARRAY_LEN(orders); given++) {
+            const int64_t *a = orders[held], *b = orders[given];
+            check_guard(a[0], a[1], b[0], b[1], false, given > held ? SERVE_WRITTEN : SERVE_KEPT);
+            check_guard(a[0], a[1], b[0], b[1], true, b[0] < a[0] ? SERVE_KEPT : SERVE_WRITTEN);
+        }
+    }
+}
+
+/* The same by the script that is given fields one by one. */
+static void test_a_large_hash_is_guarded_and_loses_the_fields_of_before(void **state)
+{
+    (void)state;
+    static char large[10000];
+    memset(large, 'x', sizeof large);
+    struct serve_hash hash;
+    const struct serve_field old[] = {
+        {STR("bio"), {large, sizeof large}}, {STR("gone"), STR("1")}, {STR("tier"), STR("Mid")}};
+    const struct serve_field fresh[] = {{STR("bio"), {large, sizeof large}},
+                                        {STR("tier"), STR("Mega")}};
+    struct serve_write write = hash_of(1, 5, old);
+    write.field_count = 3;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+    write.fields = fresh;
+    write.field_count = 2;
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+    write.snapshot = 6;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_int_equal(hash.count, 5);
+    assert_str(value_of(&hash, "gone"), "(none)");
+    assert_str(value_of(&hash, "tier"), "Mega");
+    assert_ttls(3600 * 1000);
+    write.version = 0;
+    write.snapshot = 99;
+    write.force = true;
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+}
+
+static void test_fields_of_one_name_come_to_the_last(void **state)
+{
+    (void)state;
+    struct serve_hash hash;
+    const struct serve_field twice[] = {
+        {STR("a"), STR("1")}, {STR("b"), STR("2")}, {STR("a"), STR("3")}};
+    struct serve_write write = hash_of(0, 1, twice);
+    write.field_count = 3;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_int_equal(hash.count, 4);
+    assert_str(value_of(&hash, "a"), "3");
+}
+
+static void test_names_of_every_value_are_passed_over_among_the_fields(void **state)
+{
+    (void)state;
+    struct serve_hash hash;
+    const struct serve_field fields[] = {{STR("snapshot"), STR("77")},
+                                         {STR("version"), STR("0.7.1")},
+                                         {STR("cached_at"), STR("never")},
+                                         {STR("last_warm"), STR("now")}};
+    struct serve_write write = hash_of(0, 5, fields);
+    write.field_count = 4;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_int_equal(hash.count, 3);
+    assert_int_equal(hash.snapshot, 5);
+    write.kind = SERVE_KEY_METADATA;
+    write.key = STR("cache:metadata");
+    for (int round = 0; round < 2; round++) { /* the last one to write it is right */
+        assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+        assert_int_equal(take(SERVE_KEY_METADATA, write.key, &hash), SERVE_HELD);
+        assert_str(value_of(&hash, "version"), "0.7.1");
+        assert_str(value_of(&hash, "snapshot"), "5");
+    }
+}
+
+/* ---- garbage ---- */
+
+/* Each of these under the key of a hash, a set or a text is told as garbage, and replaced. */
+static void make_garbage(int kind, struct str key)
+{
+    switch (kind) {
+    case 0: TELL(STR("SET"), key, STR("text")); break;
+    case 1: TELL(STR("LPUSH"), key, STR("a"), STR("b")); break;
+    case 2: TELL(STR("SADD"), key, STR("a")); break;
+    case 3: TELL(STR("XADD"), key, STR("*"), STR("a"), STR("b")); break;
+    case 4: TELL(STR("HSET"), key, STR("snapshot"), STR("-1")); break;
+    case 5: TELL(STR("HSET"), key, STR("snapshot"), STR("inf")); break;
+    case 6: TELL(STR("HSET"), key, STR("snapshot"), STR("99999999999999999")); break;
+    case 7: TELL(STR("HSET"), key, STR("version"), STR("1e3"), STR("snapshot"), STR("5")); break;
+    case 8: TELL(STR("HSET"), key, STR("version"), STR("")); break;
+    case 9: TELL(STR("ZADD"), key, STR("1"), STR("a")); break;
+    case 10: TELL(STR("SET"), key, STR("[1]")); break;
+    case 11: TELL(STR("SET"), key, STR("{\"snapshot\":\"x\"}")); break;
+    case 12: TELL(STR("SET"), key, STR("{\"snapshot\":1.5}")); break;
+    default: TELL(STR("SET"), key, STR("{\"snapshot\":99} ...")); break;
+    }
+}
+enum { GARBAGE = 14 };
+
+static void test_garbage_under_a_hash_is_healed(void **state)
+{
+    (void)state;
+    const struct serve_field field = {STR("bio"), STR("new")};
+    struct serve_hash hash;
+    for (int kind = 0; kind < GARBAGE; kind++) {
+        clear(NULL);
+        make_garbage(kind, KEY);
+        assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_GARBAGE);
+        assert_int_equal(hash.count, 0);
+        const struct serve_write write = hash_of(0, 1, &field);
+        assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+        assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+        assert_int_equal(hash.count, 3);
+        assert_ttls(3600 * 1000);
+    }
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, STR("kol:profile:tiktok:nobody"), &hash),
+                     SERVE_ABSENT);
+}
+
+static void test_too_much_is_garbage(void **state)
+{
+    (void)state;
+    struct serve_hash hash;
+    struct serve_text text;
+    const struct serve_field field = {STR("bio"), STR("new")};
+    redis_clear(pipe_);
+    redis_addf(pipe_, "EVAL %s 2 %S %S",
+               "for i=1,513 do redis.call('HSET',KEYS[1],'field'..i,i) end "
+               "return redis.call('SET',KEYS[2],'{\"a\":\"'..string.rep('x',1048576)..'\"}')",
+               KEY, LIST);
+    run_pipe(pipe_);
+    assert_str(redis_answer(pipe_, 0)->text, "OK");
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_GARBAGE);
+    assert_int_equal(take_text(&text), SERVE_GARBAGE);
+    tell("HDEL kol:profile:tiktok:ana field513");
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    redis_clear(pipe_);
+    redis_addf(pipe_, "EVAL %s 1 %S",
+               "redis.call('DEL',KEYS[1]) return redis.call('HSET',KEYS[1],'a',"
+               "string.rep('x',1048577))",
+               KEY);
+    run_pipe(pipe_);
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_GARBAGE);
+    const struct serve_write write = hash_of(0, 1, &field);
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN); /* it names no snapshot: older */
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+}
+
+/* ---- scores in their older form ---- */
+
+static enum serve_held take_score(struct serve_hash *out)
+{
+    return take(SERVE_KEY_SCORE_ON, SCORE, out);
+}
+
+static void test_a_score_in_its_older_form_is_read(void **state)
+{
+    (void)state;
+    struct serve_hash hash;
+    const struct serve_field field = {STR("trust_score"), STR("81")};
+    TELL(STR("SET"), SCORE,
+         STR("{\"trust_score\": 72.50, \"trust_label\": \"high\", \"risk_level\": \"low\", "
+             "\"timestamp\": \"2025-05-14T21:17:24+07:00\"}"));
+    assert_int_equal(take_score(&hash), SERVE_HELD);
+    assert_true(hash.older_form);
+    assert_int_equal(hash.count, 2);
+    assert_str(value_of(&hash, "trust_score"), "72.5");
+    assert_str(value_of(&hash, "timestamp"), "2025-05-14T21:17:24+07:00");
+    assert_int_equal(hash.snapshot, 0);
+    assert_int_not_equal(hash.print, 0);
+    struct serve_write write = hash_of(3, 0, &field);
+    write.kind = SERVE_KEY_SCORE_ON;
+    write.key = SCORE;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(take_score(&hash), SERVE_HELD);
+    assert_false(hash.older_form);
+    assert_int_equal(hash.version, 3);
+    static const char *const garbage[] = {
+        "", "7", "[]", "{}", "{\"trust_label\":\"low\"}", "{", "{\"a\":1,\"a\":2}", "\xff"};
+    for (size_t i = 0; i < ARRAY_LEN(garbage); i++) {
+        TELL(STR("SET"), SCORE, str_of(garbage[i]));
+        assert_int_equal(take_score(&hash), i ? SERVE_GARBAGE : SERVE_ABSENT);
+    }
+    TELL(STR("DEL"), SCORE);
+    make_garbage(1, SCORE);
+    assert_int_equal(take_score(&hash), SERVE_GARBAGE);
+    assert_int_not_equal(tell("DEL kol:score:tiktok:ana")->number, 0);
+    assert_int_equal(take_score(&hash), SERVE_ABSENT);
+}
+
+static void test_a_score_can_be_written_in_its_older_form(void **state)
+{
+    (void)state;
+    struct serve_hash hash;
+    const struct serve_field field = {STR("trust_score"), STR("81")};
+    struct serve_write write = hash_of(3, 7, &field);
+    write.kind = SERVE_KEY_SCORE_ON;
+    write.key = SCORE;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    write.text = STR("{\"trust_score\":50,\"version\":3,\"snapshot\":7}");
+    write.fields = NULL;
+    write.field_count = 0;
+    assert_int_equal(put(&write, NULL), SERVE_KEPT); /* the hash tells how old it is */
+    write.version = 4;
+    write.text = STR("{\"trust_score\":50,\"version\":4,\"snapshot\":7}");
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(put(&write, NULL), SERVE_KEPT); /* and so does the text */
+    assert_int_equal(take_score(&hash), SERVE_HELD);
+    assert_true(hash.older_form);
+    assert_int_equal(hash.version, 4);
+    assert_ttls(3600 * 1000);
+}
+
+/* ---- texts ---- */
+
+static void test_texts_are_guarded_by_their_snapshot(void **state)
+{
+    (void)state;
+    struct serve_text text;
+    struct serve_write write = {.kind = SERVE_KEY_PROFILES_LIST, .key = LIST, .snapshot = 5};
+    write.text = STR("{\"data\":[{\"snapshot\":900}],\"snapshot\":5}");
+    assert_int_equal(take_text(&text), SERVE_ABSENT);
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+    assert_int_equal(take_text(&text), SERVE_HELD);
+    assert_int_equal(text.snapshot, 5);
+    assert_true(str_equal(text.json, write.text));
+    const uint64_t print = text.print;
+    write.snapshot = 6;
+    write.text = STR("{\"data\":[],\"snapshot\":6}");
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(take_text(&text), SERVE_HELD);
+    assert_int_equal(text.snapshot, 6);
+    assert_true(text.print && print && text.print != print);
+    write.snapshot = 5;
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+    write.force = true;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_ttls(900 * 1000);
+    for (int kind = 0; kind < GARBAGE; kind++) {
+        clear(NULL);
+        make_garbage(kind, LIST);
+        assert_int_equal(take_text(&text), SERVE_GARBAGE);
+        write.force = false;
+        write.snapshot = 100;
+        assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+        assert_int_equal(take_text(&text), SERVE_HELD);
+        assert_ttls(900 * 1000);
+    }
+}
+
+/* ---- sets ---- */
+
+static struct serve_write set_of(int64_t snapshot, const struct serve_member *members, size_t count)
+{
+    return (struct serve_write){.kind = SERVE_KEY_TOP_FOLLOWERS,
+                                .key = SET,
+                                .snapshot = snapshot,
+                                .now_us = 1000000 * snapshot + 1,
+                                .as_of = STR("2026-01-02T03:04:05Z"),
+                                .members = members,
+                                .member_count = count};
+}
+
+static enum serve_done put_set(const struct serve_write *write)
+{
+    enum serve_done done;
+    struct kol_error err = {0};
+    if (serve_put_set(redis, write, in_ms(20000), &done, &err) != KOL_OK) {
+        fail_msg("%s", err.message);
+    }
+    return done;
+}
+
+static void test_a_set_is_read_as_it_was_written(void **state)
+{
+    (void)state;
+    const struct serve_member members[] = {{STR("b"), 10},         {STR("a"), 10},
+                                           {STR("c"), 4.73829103}, {STR("\xc4\x91"), 1e15},
+                                           {STR("d"), -0.1},       {STR("n\0ul"), 10}};
+    struct serve_set set;
+    assert_int_equal(take_set(&set), SERVE_ABSENT);
+    struct serve_write write = set_of(8, members, 6);
+    for (int round = 0; round < 2; round++) {
+        clear(NULL);
+        assert_int_equal(round ? put_set(&write) : put(&write, NULL), SERVE_WRITTEN);
+        assert_int_equal(take_set(&set), SERVE_HELD);
+        assert_int_equal(set.count, 6);
+        assert_int_equal(set.snapshot, 8);
+        assert_str(set.as_of, "2026-01-02T03:04:05Z");
+        static const int order[] = {3, 1, 0, 5, 2, 4};
+        for (size_t i = 0; i < 6; i++) {
+            assert_true(str_equal(set.members[i].name, members[order[i]].name));
+            assert_true(set.members[i].score == members[order[i]].score);
+        }
+        assert_ttls(900 * 1000);
+        assert_int_equal(put(&write, NULL), SERVE_KEPT);
+        assert_int_equal(put_set(&write), SERVE_KEPT);
+    }
+    const uint64_t print = set.print;
+    write.snapshot = 9;
+    write.as_of = STR("");
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(take_set(&set), SERVE_HELD);
+    assert_int_equal(set.as_of.len, 0); /* that of before is gone */
+    assert_true(print && set.print && set.print != print);
+    write.snapshot = 8;
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+    write.force = true;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_ttls(900 * 1000);
+}
+
+static void test_an_empty_set_is_held(void **state)
+{
+    (void)state;
+    const struct serve_member member = {STR("a"), 1};
+    struct serve_set set;
+    struct serve_write write = set_of(8, NULL, 0);
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(take_set(&set), SERVE_HELD);
+    assert_int_equal(set.count, 0);
+    assert_int_equal(set.snapshot, 8);
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+    write = set_of(9, &member, 1);
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    write = set_of(10, NULL, 0);
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(take_set(&set), SERVE_HELD);
+    assert_int_equal(set.count, 0);
+    assert_ttls(900 * 1000);
+}
+
+static void test_garbage_under_a_set_or_its_sibling_is_healed(void **state)
+{
+    (void)state;
+    const struct serve_member member = {STR("a"), 1};
+    struct serve_set set;
+    const struct serve_write write = set_of(8, &member, 1);
+    for (int kind = 0; kind < 2 * GARBAGE; kind++) {
+        for (int round = 0; round < 3; round++) {
+            clear(NULL);
+            if (round) { /* the other of the two is right */
+                assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+                TELL(STR("DEL"), kind % 2 ? SET : META);
+            }
+            if (kind / 2 == 9 && kind % 2) {
+                continue; /* that is a set, without a sibling at most: no garbage */
+            }
+            make_garbage(kind / 2, kind % 2 ? SET : META);
+            if (kind % 2) {
+                assert_int_equal(take_set(&set), SERVE_GARBAGE);
+            }
+            assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+            assert_int_equal(take_set(&set), SERVE_HELD);
+            assert_int_equal(set.count, 1);
+            assert_int_equal(set.snapshot, 8);
+            assert_ttls(900 * 1000);
+        }
+    }
+    clear(NULL);
+    TELL(STR("ZADD"), SET, STR("inf"), STR("a"));
+    assert_int_equal(take_set(&set), SERVE_GARBAGE);
+    clear(NULL);
+    TELL(STR("ZADD"), SET, STR("1"), STR("\xff"));
+    assert_int_equal(take_set(&set), SERVE_GARBAGE);
+    clear(NULL);
+    TELL(STR("ZADD"), SET, STR("1"), STR("a"));
+    assert_int_equal(take_set(&set), SERVE_HELD); /* another program wrote it, without a sibling */
+    assert_int_equal(set.snapshot, 0);
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+}
+
+enum { MANY = 2503 };
+static struct serve_member many[2][MANY];
+static char many_names[2][MANY][24];
+
+/* Two sets of which no member is in both; the scores tell which it is. */
+static void make_many(void)
+{
+    for (int which = 0; which < 2; which++) {
+        for (int i = 0; i < MANY; i++) {
+            const int len = snprintf(many_names[which][i], 24, "%c%d", which ? 'b' : 'a', i);
+            many[which][i] =
+                (struct serve_member){{many_names[which][i], (size_t)len}, 2 * i + which};
+        }
+    }
+}
+
+static void test_a_large_set_is_written_in_pieces(void **state)
+{
+    (void)state;
+    struct serve_set set;
+    make_many();
+    struct serve_write write = set_of(8, many[0], MANY);
+    assert_int_equal(put_set(&write), SERVE_WRITTEN);
+    assert_int_equal(tell("DBSIZE")->number, 2);
+    assert_int_equal(tell("ZCARD kol:top:followers:tiktok:100")->number, MANY);
+    assert_int_equal(take_set(&set), SERVE_HELD);
+    assert_int_equal(set.count, SERVE_MEMBERS_READ);
+    assert_str(set.members[0].name, "a2502");
+    assert_ttls(900 * 1000);
+    const int64_t before = tell("PEXPIRE kol:top:followers:tiktok:100 1000")->number;
+    assert_int_equal(before, 1);
+    assert_int_equal(put_set(&write), SERVE_KEPT);
+    assert_int_equal(tell("DBSIZE")->number, 2); /* nothing aside */
+    assert_true(tell("PTTL kol:top:followers:tiktok:100")->number > 800000);
+    write = set_of(9, many[1], MANY);
+    assert_int_equal(put_set(&write), SERVE_WRITTEN);
+    assert_int_equal(tell("ZCARD kol:top:followers:tiktok:100")->number, MANY);
+    assert_int_equal(tell("DBSIZE")->number, 2);
+    assert_ttls(900 * 1000);
+    enum serve_done done;
+    struct kol_error err = {0};
+    write.member_count = SERVE_MEMBERS_MAX + 1;
+    assert_int_equal(serve_put_set(redis, &write, in_ms(1000), &done, &err), KOL_INVALID);
+}
+
+/* Reads until told to stop; each read must be all of one of the two sets, none older than before.
+ */
+static _Atomic bool stop_reading;
+static void *read_sets(void *newest)
+{
+    struct redis_pipe *pipe = redis_pipe_new(redis);
+    struct arena own;
+    int64_t last = 0;
+    arena_init(&own, 0);
+    while (!stop_reading) {
+        struct serve_set set;
+        const size_t place = serve_ask(pipe, SERVE_KEY_TOP_FOLLOWERS, SET);
+        KOL_ASSERT(redis_run(pipe, in_ms(60000), NULL) == KOL_OK);
+        const enum serve_held held =
+            serve_take_set(pipe, place, SERVE_KEY_TOP_FOLLOWERS, &own, &set);
+        KOL_ASSERT(held != SERVE_GARBAGE);
+        if (held == SERVE_HELD) {
+            const char mark = set.snapshot % 2 ? 'b' : 'a';
+            KOL_ASSERT(set.count == SERVE_MEMBERS_READ && set.snapshot >= last);
+            for (size_t i = 0; i < set.count; i++) {
+                KOL_ASSERT(set.members[i].name.ptr[0] == mark);
+            }
+            last = set.snapshot;
+        }
+        redis_clear(pipe);
+        arena_reset(&own);
+    }
+    *(int64_t *)newest = last;
+    redis_pipe_free(&pipe);
+    arena_free(&own);
+    return NULL;
+}
+
+static void test_readers_see_sets_whole_while_they_are_replaced(void **state)
+{
+    (void)state;
+    pthread_t threads[2];
+    int64_t newest[2];
+    make_many();
+    struct serve_write write = set_of(1, many[1], SERVE_MEMBERS_READ);
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    stop_reading = false;
+    for (size_t i = 0; i < 2; i++) {
+        KOL_ASSERT(pthread_create(&threads[i], NULL, read_sets, &newest[i]) == 0);
+    }
+    for (int64_t snapshot = 2; snapshot <= 60; snapshot++) {
+        const size_t count =
+            snapshot % 3 ? SERVE_MEMBERS_READ : MANY; /* in one script, and aside */
+        write = set_of(snapshot, many[snapshot % 2], count);
+        assert_int_equal(put_set(&write), SERVE_WRITTEN);
+    }
+    stop_reading = true;
+    for (size_t i = 0; i < 2; i++) {
+        pthread_join(threads[i], NULL);
+        assert_true(newest[i] > 0);
+    }
+    assert_ttls(900 * 1000);
+}
+
+/* ---- refusals ---- */
+
+/* A full server refuses all writes and changes nothing, also where something is held already. */
+static void test_a_full_server_refuses(void **state)
+{
+    (void)state;
+    struct str why;
+    struct serve_hash hash;
+    struct serve_set set;
+    static char large[10000];
+    memset(large, 'x', sizeof large);
+    make_many();
+    const struct serve_field small = {STR("bio"), STR("old")}, fresh = {STR("bio"), STR("new")},
+                             big = {STR("bio"), {large, sizeof large}};
+    struct serve_write write = hash_of(0, 1, &small), text, members;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    members = set_of(1, many[0], 10);
+    assert_int_equal(put(&members, NULL), SERVE_WRITTEN);
+    assert_int_equal(tell("CONFIG SET maxmemory 1")->kind, REDIS_TEXT);
+    write = hash_of(0, 2, &fresh);
+    assert_int_equal(put(&write, &why), SERVE_REFUSED);
+    assert_str(why, "OOM");
+    write.fields = &big;
+    assert_int_equal(put(&write, &why), SERVE_REFUSED);
+    assert_str(why, "OOM");
+    text = (struct serve_write){.kind = SERVE_KEY_PROFILES_LIST, .key = LIST, .text = STR("{}")};
+    assert_int_equal(put(&text, &why), SERVE_REFUSED);
+    assert_str(why, "OOM");
+    members = set_of(2, many[1], 10);
+    assert_int_equal(put(&members, &why), SERVE_REFUSED);
+    assert_str(why, "OOM");
+    members.member_count = MANY;
+    assert_int_equal(put_set(&members), SERVE_REFUSED);
+    write = hash_of(0, 1, &fresh);
+    assert_int_equal(put(&write, &why), SERVE_KEPT); /* that takes no memory */
+    assert_int_equal(tell("DBSIZE")->number, 3);
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_str(value_of(&hash, "bio"), "old");
+    assert_int_equal(take_set(&set), SERVE_HELD);
+    assert_int_equal(set.snapshot, 1);
+    assert_int_equal(set.count, 10);
+}
+
+/* Without RESTORE, as on a server before Redis 7, a hash is written by HSET from the same bytes. */
+static void test_a_server_that_does_not_restore_unpacks(void **state)
+{
+    (void)state;
+    struct serve_hash hash;
+    struct str why;
+    static char text[4000];
+    memset(text, 'x', sizeof text);
+    struct serve_field fields[40];
+    char names[40][8];
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) {
+        static const size_t lengths[] = {0, 1, 62, 63, 64, 124, 125, 126, 127, 128, 129, 300};
+        snprintf(names[i], sizeof names[i], "f%zu", i);
+        fields[i].name = str_of(names[i]);
+        fields[i].value = (struct str){text, lengths[i % ARRAY_LEN(lengths)]};
+    }
+    assert_int_equal(tell("ACL SETUSER default -restore")->kind, REDIS_TEXT);
+    make_garbage(1, KEY);
+    struct serve_write write = hash_of(0, 1, fields);
+    for (size_t count = ARRAY_LEN(fields); count <= ARRAY_LEN(fields); count -= 13) {
+        write.field_count = count;
+        write.snapshot++;
+        assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+        assert_int_equal(put(&write, NULL), SERVE_KEPT);
+        assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+        assert_int_equal(hash.count, count + 2);
+        for (size_t i = 0; i < count; i++) {
+            assert_true(str_equal(value_of(&hash, names[i]), fields[i].value));
+        }
+        assert_ttls(3600 * 1000);
+    }
+    assert_int_equal(tell("ACL SETUSER default -hset")->kind, REDIS_TEXT);
+    write.snapshot++;
+    assert_int_equal(put(&write, &why), SERVE_REFUSED);
+    assert_int_not_equal(why.len, 0);
+    assert_int_equal(tell("ACL SETUSER default -evalsha")->kind, REDIS_TEXT);
+    assert_int_equal(put(&write, &why), SERVE_REFUSED);
+    assert_str(why, "NOPERM");
+    assert_int_equal(tell("ACL SETUSER default +@all")->kind, REDIS_TEXT);
+}
+
+/* ---- two versions ---- */
+
+static void test_fields_of_another_version_are_read_and_told_apart(void **state)
+{
+    (void)state;
+    struct serve_hash hash;
+    const struct serve_field field = {STR("bio"), STR("new")};
+    const struct serve_write write = hash_of(0, 5, &field);
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    const uint64_t print = hash.print;
+    tell("HSET kol:profile:tiktok:ana cached_at later");
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_true(hash.print == print);
+    tell("HSET kol:profile:tiktok:ana unheard_of 1");
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_true(hash.print != print);
+    assert_str(value_of(&hash, "unheard_of"), "1");
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_str(value_of(&hash, "unheard_of"), "1"); /* it stays */
+}
+
+/* ---- the lock ---- */
+
+static void test_a_lock_is_had_by_one_and_given_back_by_it(void **state)
+{
+    (void)state;
+    const struct str lock = STR("cache:lock:kol:profile:x");
+    redis_clear(pipe_);
+    const size_t mine = serve_lock(pipe_, lock, STR("mine"), 5000);
+    const size_t yours = serve_lock(pipe_, lock, STR("yours"), 5000);
+    const size_t wrong = serve_unlock(pipe_, lock, STR("yours"));
+    const size_t held = redis_addf(pipe_, "PTTL %S", lock);
+    run_pipe(pipe_);
+    assert_true(serve_locked(pipe_, mine));
+    assert_false(serve_locked(pipe_, yours));
+    assert_int_equal(redis_answer(pipe_, wrong)->number, 0);
+    assert_true(redis_answer(pipe_, held)->number > 0);
+    redis_clear(pipe_);
+    const size_t unlocked = serve_unlock(pipe_, lock, STR("mine"));
+    run_pipe(pipe_);
+    assert_int_equal(redis_answer(pipe_, unlocked)->number, 1);
+    redis_clear(pipe_);
+    const size_t again = serve_lock(pipe_, lock, STR("yours"), 5000);
+    run_pipe(pipe_);
+    assert_true(serve_locked(pipe_, again));
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test_setup(test_a_hash_is_read_as_it_was_written, clear),
+        cmocka_unit_test_setup(test_a_packed_hash_is_one_like_any_other, clear),
+        cmocka_unit_test_setup(test_newer_is_written_and_older_is_not, clear),
+        cmocka_unit_test_setup(test_a_large_hash_is_guarded_and_loses_the_fields_of_before, clear),
+        cmocka_unit_test_setup(test_fields_of_one_name_come_to_the_last, clear),
+        cmocka_unit_test_setup(test_names_of_every_value_are_passed_over_among_the_fields, clear),
+        cmocka_unit_test_setup(test_garbage_under_a_hash_is_healed, clear),
+        cmocka_unit_test_setup(test_too_much_is_garbage, clear),
+        cmocka_unit_test_setup(test_a_score_in_its_older_form_is_read, clear),
+        cmocka_unit_test_setup(test_a_score_can_be_written_in_its_older_form, clear),
+        cmocka_unit_test_setup(test_texts_are_guarded_by_their_snapshot, clear),
+        cmocka_unit_test_setup(test_a_set_is_read_as_it_was_written, clear),
+        cmocka_unit_test_setup(test_an_empty_set_is_held, clear),
+        cmocka_unit_test_setup(test_garbage_under_a_set_or_its_sibling_is_healed, clear),
+        cmocka_unit_test_setup(test_a_large_set_is_written_in_pieces, clear),
+        cmocka_unit_test_setup(test_readers_see_sets_whole_while_they_are_replaced, clear),
+        cmocka_unit_test_setup(test_a_full_server_refuses, clear),
+        cmocka_unit_test_setup(test_a_server_that_does_not_restore_unpacks, clear),
+        cmocka_unit_test_setup(test_fields_of_another_version_are_read_and_told_apart, clear),
+        cmocka_unit_test_setup(test_a_lock_is_had_by_one_and_given_back_by_it, clear),
+    };
+    if (!server_is_installed()) {
+        puts("1..0 # SKIP redis-server is not installed: run tools/install.sh test");
+        return 0;
+    }
+    return cmocka_run_group_tests(tests, start, stop);
+}
