@@ -62,29 +62,43 @@ static struct str text_of(const json_t *object, const char *name)
     return (struct str){json_string_value(value), json_string_length(value)};
 }
 
+size_t api_purge_l1(struct api *api, struct str what, struct str name)
+{
+    struct l1 *l1 = api->l1;
+    if (str_is(what, "key")) {
+        return l1_drop_key(l1, name) + l1_drop_tag(l1, name);
+    }
+    return str_is(what, "prefix") ? l1_drop_prefix(l1, name)
+           : str_is(what, "tag")  ? l1_drop_tag(l1, name)
+           : str_is(what, "all")  ? l1_drop_all(l1)
+                                  : 0;
+}
+
 enum kol_status api_admin_purge(struct http_call *call, struct kol_error *err)
 {
     (void)err;
-    struct l1 *l1 = api_of(call)->l1;
+    struct api *api = api_of(call);
     const json_t *given = http_json_body(call);
     struct str key = text_of(given, "key"), prefix = text_of(given, "prefix");
     struct str tag = text_of(given, "tag");
     bool all = json_is_true(json_object_get(given, "all"));
-    size_t removed = 0;
     if ((key.len > 0) + (prefix.len > 0) + (tag.len > 0) + all != 1) {
         return http_problem(call, "invalid_body",
                             "Name one of key, prefix, tag, or all as true, and only one.");
     }
-    if (l1) {
-        removed = key.len      ? l1_drop_key(l1, key)
-                  : prefix.len ? l1_drop_prefix(l1, prefix)
-                  : tag.len    ? l1_drop_tag(l1, tag)
-                               : l1_drop_all(l1);
-    }
+    const struct str what = key.len      ? STR("key")
+                            : prefix.len ? STR("prefix")
+                            : tag.len    ? STR("tag")
+                                         : STR("all");
+    const struct str name = key.len ? key : prefix.len ? prefix : tag;
+    const size_t removed = api->l1 ? api_purge_l1(api, what, name) : 0;
     struct buf body = {0};
     struct json json = {.out = &body};
     js_open(&json, '{');
     js_member_int(&json, "removed", (int64_t)removed);
+    if (api->tier) {
+        js_member_bool(&json, "told", tier_tell_purge(api->tier, what, name));
+    }
     js_close(&json, '}');
     return api_answer(call, &body);
 }

@@ -10,7 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/parts.h"
+#include "api/value.h"
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/logger.h"
@@ -47,10 +47,44 @@ static void set_hooks(struct api *api)
     api->app.observe = observe;
 }
 
+/* A purge that some process asked for. */
+static void on_purge(struct str what, struct str name, void *user)
+{
+    struct api *api = user;
+    if (api->l1) {
+        (void)api_purge_l1(api, what, name);
+    }
+}
+
+static enum kol_status open_tier(struct api *api, struct kol_error *err)
+{
+    if (!api->options.redis) {
+        return KOL_OK;
+    }
+    char *heat = file_join(api->data, "heat");
+    const struct tier_options options = {
+        .redis = api->options.redis,
+        .l1 = api->l1,
+        .first = api->options.redis_first,
+        .is_platform = api_is_platform,
+        .ask_us = api->options.redis_ask_us,
+        .heat = heat,
+        .on_purge = on_purge,
+        .user = api,
+    };
+    api->options.redis = NULL; /* the tier's, also where it cannot be opened */
+    enum kol_status status = tier_open(&options, &api->tier, err);
+    free(heat);
+    return status;
+}
+
 static enum kol_status open_parts(struct api *api, struct kol_error *err)
 {
     const struct registry_options registry = {.data = api->data};
-    enum kol_status status = api_copies_open(&api->options, &api->copies, err);
+    enum kol_status status = open_tier(api, err);
+    if (status == KOL_OK) {
+        status = api_copies_open(&api->options, &api->copies, err);
+    }
     if (status == KOL_OK) {
         status = registry_open(&registry, &api->registry, err);
     }
@@ -69,6 +103,9 @@ static enum kol_status open_parts(struct api *api, struct kol_error *err)
 enum kol_status api_open(const struct api_options *options, struct api **out, struct kol_error *err)
 {
     if (!file_exists(options->data)) {
+        struct redis *redis = options->redis, *patient = options->redis_patient;
+        redis_close(&redis);
+        redis_close(&patient);
         return kol_fail(err, KOL_NOT_FOUND,
                         "there is no data folder %s yet: `kol demo` makes one with demo data, "
                         "`kol import` one from files",
@@ -94,6 +131,9 @@ enum kol_status api_open(const struct api_options *options, struct api **out, st
     }
     set_hooks(api);
     api->red = api_red_new(&api->app);
+    if (api->tier && options->redis_patient && options->warm_interval_us) {
+        api->warmer = api_warmer_start(api);
+    }
     *out = api;
     return KOL_OK;
 }
@@ -104,6 +144,10 @@ void api_close(struct api **api_at)
     if (!api) {
         return;
     }
+    api_warmer_stop(&api->warmer);
+    tier_close(&api->tier);
+    redis_close(&api->options.redis); /* where no tier took it */
+    redis_close(&api->options.redis_patient);
     if (api->l1) {
         l1_free(&api->l1);
     }
@@ -212,6 +256,9 @@ static void refresh_copy(struct api *api)
         snprintf(tag, sizeof tag, "copy:%lld", (long long)before->info->number);
         drop_tag(api, tag);
     }
+    if (changed && api->warmer) {
+        api_warmer_wake(api->warmer);
+    }
     api_copy_drop(before);
 }
 
@@ -313,7 +360,10 @@ void api_call_tag(struct http_call *call, const char *format, ...)
     va_start(args, format);
     buf_vprintf(&text, format, args);
     va_end(args);
-    if (held->tag_count < ARRAY_LEN(held->tags)) {
+    if (!held->tags) {
+        held->tags = arena_alloc(http_call_arena(call), API_TAGS * sizeof *held->tags);
+    }
+    if (held->tag_count < API_TAGS) {
         held->tags[held->tag_count++] = arena_copy(http_call_arena(call), buf_str(&text));
     } else {
         held->too_many_tags = true;

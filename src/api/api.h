@@ -17,6 +17,7 @@
 
 struct api;
 struct bus;
+struct redis;
 
 struct api_options {
     const char *data;
@@ -28,6 +29,12 @@ struct api_options {
     int64_t log_map_size; /* of the event log */
     int log_partitions;
     int64_t log_retention_us, log_retention_bytes; /* of a topic that is made */
+    struct redis *redis;         /* becomes the api's, also where api_open() fails; NULL: none */
+    struct redis *redis_patient; /* the same for the warmer, with more time; likewise */
+    bool redis_first;            /* see serve/tier.h */
+    int64_t redis_ask_us;        /* longest for one exchange of a request; 0: the tier's own */
+    int64_t warm_interval_us;    /* how often Redis is warmed; 0: never by the server */
+    double warm_fill;            /* see struct warm_options */
 };
 
 /* KOL_NOT_FOUND where there is no data folder. Without an online copy or a model it opens all the

@@ -27,7 +27,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/parts.h"
+#include "api/value.h"
 #include "base/clock.h"
 #include "base/failpoint.h"
 #include "base/logger.h"
@@ -61,7 +61,7 @@ static const char *say(struct http_call *call, const char *format, ...) KOL_PRIN
 
 static const char *say(struct http_call *call, const char *format, ...)
 {
-    enum { SAID = 64 };
+    enum { SAID = 128 };
     char *text = arena_alloc(http_call_arena(call), SAID);
     va_list args;
     va_start(args, format);
@@ -106,6 +106,10 @@ static struct http_sending sending_of(struct http_call *call, const struct outco
                                       const char *how)
 {
     struct http_sending sending = {.cache_status = how, .age_us = -1, .stale = outcome->stale};
+    const char *tier_said = api_call_of(call)->tier_said;
+    if (tier_said) {
+        sending.cache_status = say(call, "kol-redis; %s, %s", tier_said, how);
+    }
     if (outcome->stale) {
         sending.cache_status = say(call, "kol-l1; hit; ttl=%lld; detail=load-failed",
                                    seconds_left(outcome->fresh_until_us));
@@ -192,7 +196,7 @@ static enum kol_status run(struct http_call *call, struct kol_error *err)
     const struct http_route *route = http_call_route(call);
     enum kol_status status = FAILPOINT_FAILS("api.load")
                                  ? kol_fail(err, KOL_IO, "a test makes this load fail")
-                                 : route->handle(call, err);
+                                 : api_handle(call, err);
     if (status == KOL_IO || status == KOL_NO_MEMORY || status == KOL_CORRUPT) {
         log_error("%s (request %.*s): %s", route->name, STR_FORMAT(http_call_id(call)),
                   err->message);
@@ -388,7 +392,7 @@ struct http_answer *api_quick(struct http_call *call, struct http_sending *sendi
     struct api *api = user;
     const bool kept = api->l1 && may_be_kept(call);
     struct http_answer *answer = kept ? find_ready(api, call, sending) : NULL;
-    if (answer || !http_call_route(call)->brief) {
+    if (answer || !http_call_route(call)->brief || api_waits(call)) {
         return answer;
     }
     return kept ? load_in_place(api, call, sending) : handle_in_place(call, sending);

@@ -1,7 +1,7 @@
 /* content.c: GET /kols/{kol_id}/content, page by page, and GET /content/{content_id}. */
 #include <string.h>
 
-#include "api/lists.h"
+#include "api/value.h"
 #include "base/hash.h"
 
 #define CONTENT_SEED UINT64_C(0x636f6e74656e74) /* any number, the same in every process */
@@ -139,8 +139,8 @@ enum kol_status api_get_kol_content(struct http_call *call, struct kol_error *er
 
 /* ---- one content ---- */
 
-static enum kol_status find_content(struct api_copy *copy, struct str platform, struct str id,
-                                    struct online_record *out, struct kol_error *err)
+enum kol_status api_find_content(struct api_copy *copy, struct str platform, struct str id,
+                                 struct online_record *out, struct kol_error *err)
 {
     size_t count;
     return platform.len ? online_get(copy->online, ONLINE_CONTENT, platform, id, out, err)
@@ -161,8 +161,8 @@ enum kol_status api_get_content(struct http_call *call, struct kol_error *err)
                             STR_FORMAT(asked));
     }
     enum kol_status status = api_call_copy(call, &copy, err);
-    status =
-        status == KOL_OK ? find_content(copy, named.len ? named : asked, id, &record, err) : status;
+    status = status == KOL_OK ? api_find_content(copy, named.len ? named : asked, id, &record, err)
+                              : status;
     if (status == KOL_NOT_FOUND) {
         return http_problem(call, "not_found", "No content is called '%.*s'%s%.*s.",
                             STR_FORMAT(text), asked.len ? " on " : "", STR_FORMAT(asked));

@@ -165,6 +165,14 @@ void api_list_of(struct http_call *call, struct api_list *out)
     finish_list(http_call_arena(call), &where, out);
 }
 
+void api_list_first(struct arena *arena, struct str platform, struct api_list *out)
+{
+    struct buf where = {0};
+    *out = (struct api_list){.metric = API_BY_FOLLOWERS};
+    put_platform(platform, &where);
+    finish_list(arena, &where, out);
+}
+
 void api_list_make(struct arena *arena, enum api_metric metric, struct str platform,
                    const char *more, struct api_list *out)
 {

@@ -57,6 +57,9 @@ struct api_page {
 };
 void api_put_page(struct http_call *call, struct json *json, const struct api_copy *copy,
                   const struct api_page *page);
+/* The members alone. */
+void api_put_page_members(struct json *json, const struct api_copy *copy,
+                          const struct api_page *page);
 
 /* ---- list.c ---- */
 
@@ -83,6 +86,8 @@ struct api_list {
 
 /* The filters and the order that the call gives, of those parameters that its route has. */
 void api_list_of(struct http_call *call, struct api_list *out);
+/* The list that GET /api/v1/kols gives of a platform when nothing else is asked for. */
+void api_list_first(struct arena *arena, struct str platform, struct api_list *out);
 /* One without parameters: `platform` "all" for all; only KOLs whose value is known; `more` is a
  * condition on the table kols, or "". */
 void api_list_make(struct arena *arena, enum api_metric metric, struct str platform,

@@ -157,6 +157,31 @@ static void measure_cache(struct api *api)
     metrics_set(METRIC_CACHE_MAX_BYTES, "l1", (double)stats.max_bytes);
 }
 
+static void measure_redis(const struct tier_stats *stats)
+{
+    metrics_set_total(METRIC_CACHE_READS, "redis,hit", stats->reads[TIER_HIT]);
+    metrics_set_total(METRIC_CACHE_READS, "redis,miss", stats->reads[TIER_MISS]);
+    metrics_set_total(METRIC_CACHE_READS, "redis,old", stats->reads[TIER_OLD]);
+    metrics_set_total(METRIC_CACHE_READS, "redis,garbage", stats->reads[TIER_BAD]);
+    metrics_set_total(METRIC_CACHE_READS, "redis,skipped", stats->reads[TIER_SKIPPED]);
+    metrics_set_total(METRIC_CACHE_TRIPS_FAILED, "redis", stats->failed_trips);
+    metrics_set_total(METRIC_CACHE_WRITES, "redis,written", stats->written);
+    metrics_set_total(METRIC_CACHE_WRITES, "redis,kept", stats->kept);
+    metrics_set_total(METRIC_CACHE_WRITES, "redis,refused", stats->refused);
+    metrics_set_total(METRIC_CACHE_WRITES, "redis,failed", stats->failed_writes);
+    metrics_set_total(METRIC_CACHE_WRITES, "redis,dropped", stats->dropped);
+    metrics_set(METRIC_CACHE_WRITES_WAITING, "redis", (double)stats->waiting);
+    metrics_set(METRIC_CACHE_BREAKER, "redis", (double)stats->breaker);
+    metrics_set_total(METRIC_CACHE_BREAKER_OPENED, "redis", stats->breaker_opened);
+    metrics_set(METRIC_CACHE_CHANNEL, "redis", stats->channel ? 1 : 0);
+    metrics_set_total(METRIC_CACHE_CHANNEL_LOST, "redis", stats->lost);
+    metrics_set_total(METRIC_CACHE_CHANGES, "redis,seen", stats->changes);
+    metrics_set_total(METRIC_CACHE_CHANGES, "redis,unchanged", stats->same);
+    metrics_set_total(METRIC_CACHE_CHANGES, "redis,dropped", stats->drops);
+    metrics_set_total(METRIC_CACHE_LINK_BYTES, "redis,sent", stats->redis.sent_bytes);
+    metrics_set_total(METRIC_CACHE_LINK_BYTES, "redis,read", stats->redis.read_bytes);
+}
+
 /* 1 for what serves, 0 for what served before. */
 static void measure_models(struct api *api)
 {
@@ -201,6 +226,11 @@ enum kol_status api_metrics(struct http_call *call, struct kol_error *err)
     metrics_set(METRIC_KEYS, NULL, (double)api_keys_count(api->keys));
     measure_server(api);
     measure_cache(api);
+    if (api->tier) {
+        struct tier_stats stats;
+        tier_stats(api->tier, &stats);
+        measure_redis(&stats);
+    }
     measure_models(api);
     measure_copy(api);
     metrics_render(&body);

@@ -47,25 +47,42 @@ enum kol_status api_cursor_copy(struct http_call *call, uint64_t list, struct ap
                   : api_call_copy(call, copy, err);
 }
 
-void api_put_page(struct http_call *call, struct json *json, const struct api_copy *copy,
-                  const struct api_page *page)
+/* The cursor to the page behind this one. */
+static void put_next(const struct api_copy *copy, const struct api_page *page,
+                     char out[API_CURSOR_BYTES])
 {
+    const struct api_cursor cursor = {copy->info->number, api_copy_stamp(copy), page->list,
+                                      page->next_place};
+    api_cursor_put(&cursor, out);
+}
+
+void api_put_page_members(struct json *json, const struct api_copy *copy,
+                          const struct api_page *page)
+{
+    char text[API_CURSOR_BYTES];
     js_member_int(json, "total", page->total);
     js_name(json, "page");
     page->paged ? js_null(json) : js_int(json, page->offset / page->limit + 1);
     js_member_int(json, "page_size", page->limit);
     js_member_bool(json, "has_next", page->more);
     js_name(json, "next_cursor");
-    http_put_header(call, "X-Total-Count", "%lld", (long long)page->total);
     if (page->more) {
-        char text[API_CURSOR_BYTES];
-        const struct api_cursor cursor = {copy->info->number, api_copy_stamp(copy), page->list,
-                                          page->next_place};
-        api_cursor_put(&cursor, text);
+        put_next(copy, page, text);
         js_text(json, str_of(text));
-        http_put_header(call, "X-Next-Cursor", "%s", text);
     } else {
         js_null(json);
     }
     api_put_source(json, copy);
+}
+
+void api_put_page(struct http_call *call, struct json *json, const struct api_copy *copy,
+                  const struct api_page *page)
+{
+    char text[API_CURSOR_BYTES];
+    http_put_header(call, "X-Total-Count", "%lld", (long long)page->total);
+    if (page->more) {
+        put_next(copy, page, text);
+        http_put_header(call, "X-Next-Cursor", "%s", text);
+    }
+    api_put_page_members(json, copy, page);
 }

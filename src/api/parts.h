@@ -13,6 +13,8 @@
  *   list.c     filters, sort, paging and cursors of lists; csv.c their CSV twin; export.c
  *   kols.c scores.c explain.c history.c similar.c content.c trending.c stats.c search.c predict.c
  *   forecast.c events.c admin.c ops.c    the handlers, one resource each
+ *   value.h     values of the cache between processes (Redis); tiered.c, values.c, mend.c
+ *   live.c      scores that Redis has of newer events; warmer.c keeps Redis warm
  *
  * How to add a resource: its rows are in routes_<resource>.def; write the handlers in
  * <resource>.c with that file in meson.build, then include the rows in routes.def. A handler gets
@@ -34,6 +36,7 @@
 #include "online/live.h"
 #include "online/online.h"
 #include "registry/registry.h"
+#include "serve/tier.h"
 
 #define KOL_API_VERSION "1"
 
@@ -46,6 +49,7 @@
 void api_tables(struct http_app *out);
 /* A schema by name; one that schemas.def lacks is a bug and panics. */
 const struct http_schema *api_schema(const char *name);
+const struct http_schema *api_find_schema(const char *name); /* NULL: there is none */
 /* Those members of KOLProfile, KOLRow or Content that come from the columns of the lake. */
 const struct http_field *api_schema_columns(const char *name, size_t *count);
 /* The place of a parameter in the call's route; the name must be there. */
@@ -145,7 +149,9 @@ struct api {
     struct live *live;
     struct bus *bus; /* NULL until the first event is posted; see api_bus() */
     pthread_mutex_t bus_lock;
-    struct l1 *l1; /* NULL: no cache */
+    struct l1 *l1;             /* NULL: no cache */
+    struct tier *tier;         /* Redis behind it; NULL: none is configured */
+    struct api_warmer *warmer; /* NULL: none, or without Redis */
     struct api_keys *keys;
     struct api_usage *usage;
     struct api_red *red;
@@ -166,9 +172,10 @@ struct api_call {
     struct engine_session *session;
     struct api_copy *session_copy;
     struct l1_load *load; /* whose end others may wait for; NULL: none */
-    struct str tags[16];
+    struct str *tags;     /* in the call's arena */
     size_t tag_count;
-    bool too_many_tags; /* the answer is not kept */
+    bool too_many_tags;    /* the answer is not kept */
+    const char *tier_said; /* how Redis was of use, for Cache-Status; NULL: it was not asked */
 };
 struct api_call *api_call_of(struct http_call *call);
 void api_call_end(struct http_call *call);
@@ -186,7 +193,8 @@ enum kol_status api_call_copy_numbered(struct http_call *call, int64_t number,
 /* The models that serve, likewise. Never NULL; a member without a model has gbdt NULL. */
 const struct score_models *api_call_models(struct http_call *call);
 /* Names what the answer is made from, so that it is dropped from the cache when that changes. At
- * most 16 a call; further ones are left out, and the answer is then not kept. */
+ * most API_TAGS a call; further ones are left out, and the answer is then not kept. */
+enum { API_TAGS = 256 };
 void api_call_tag(struct http_call *call, const char *format, ...) KOL_PRINTF(2, 3);
 
 /* Ends a handler: `body` is the JSON answer, which is freed. Always KOL_OK. */
@@ -196,6 +204,20 @@ enum kol_status api_answer(struct http_call *call, struct buf *body);
 
 struct http_answer *api_quick(struct http_call *call, struct http_sending *sending, void *user);
 void api_work(struct http_call *call, void *user);
+
+/* ---- admin.c ---- */
+
+/* Takes answers out of the cache in the process: those under a "key" (of the cache, or of Redis),
+ * a "prefix", a "tag", or "all"; returns how many. */
+size_t api_purge_l1(struct api *api, struct str what, struct str name);
+
+/* ---- warmer.c ---- */
+
+/* A thread that warms Redis on start, after each new copy, and every warm.interval. */
+struct api_warmer;
+struct api_warmer *api_warmer_start(struct api *api);
+void api_warmer_wake(struct api_warmer *warmer);
+void api_warmer_stop(struct api_warmer **warmer);
 
 /* ---- keys.c, usage.c ---- */
 
@@ -319,6 +341,13 @@ struct api_score {
 /* `live` NULL: the copy's alone. A live store that fails is passed over, counted and logged. */
 void api_score_of(const struct api_copy *copy, const struct online_record *record,
                   struct live *live, struct arena *arena, struct api_score *out);
+/* The same for a call, which also asks Redis where it is configured, and is tagged with the key. */
+void api_score_now(struct http_call *call, const struct api_copy *copy, const struct api_who *who,
+                   struct api_score *out);
+/* Puts scores of an event in the place of those that are there: what `object` (a jansson object)
+ * has of the members of KOLScore. */
+void api_score_take(void *object, int64_t event_time_us, struct arena *arena,
+                    struct api_score *out);
 /* KOLScore. */
 void api_put_score(struct json *json, const struct api_copy *copy,
                    const struct online_record *record, const struct api_score *score);

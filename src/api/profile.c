@@ -173,6 +173,8 @@ void api_put_content(struct json *json, const struct api_copy *copy,
     }
     js_member_score(json, "trending_score", record, at->trending_score);
     js_member_cell(json, "trending_rank", record, at->trending_rank, HTTP_INT);
+    js_member_cell(json, "trending_as_of", record, at->trending_as_of, HTTP_TIME);
+    js_member_cell(json, "gained_views", record, at->gained_views, HTTP_INT);
     api_put_source(json, copy);
     js_close(json, '}');
 }

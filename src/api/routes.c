@@ -160,7 +160,7 @@ static void make_schemas(void)
     }
 }
 
-const struct http_schema *api_schema(const char *name)
+const struct http_schema *api_find_schema(const char *name)
 {
     pthread_once(&once, make_schemas);
     for (size_t i = 0; i < SCHEMAS; i++) {
@@ -168,7 +168,16 @@ const struct http_schema *api_schema(const char *name)
             return &schemas[i];
         }
     }
-    kol_panic("schemas.def has no %s", name);
+    return NULL;
+}
+
+const struct http_schema *api_schema(const char *name)
+{
+    const struct http_schema *schema = api_find_schema(name);
+    if (!schema) {
+        kol_panic("schemas.def has no %s", name);
+    }
+    return schema;
 }
 
 const struct http_field *api_schema_columns(const char *name, size_t *count)

@@ -133,12 +133,10 @@ static bool live_success(json_t *object, struct arena *arena, struct api_score *
     return true;
 }
 
-/* What is no object, or tells no score, changes nothing. */
-static void take_live(struct str text, int64_t event_time_us, struct arena *arena,
-                      struct api_score *out)
+void api_score_take(void *given, int64_t event_time_us, struct arena *arena, struct api_score *out)
 {
     uint32_t parts;
-    json_t *object = json_loadb(text.len ? text.ptr : "", text.len, 0, NULL);
+    json_t *object = given;
     bool trust = json_is_object(object) && live_trust(object, arena, out);
     bool trending = json_is_object(object) && live_trending(object, event_time_us, out);
     bool success = json_is_object(object) && live_success(object, arena, out);
@@ -147,6 +145,14 @@ static void take_live(struct str text, int64_t event_time_us, struct arena *aren
         out->composite = composite_score(out->trending, out->success, out->trust, &parts);
         out->live = true;
     }
+}
+
+/* What is no object, or tells no score, changes nothing. */
+static void take_live(struct str text, int64_t event_time_us, struct arena *arena,
+                      struct api_score *out)
+{
+    json_t *object = json_loadb(text.len ? text.ptr : "", text.len, 0, NULL);
+    api_score_take(object, event_time_us, arena, out);
     json_decref(object);
 }
 

@@ -11,7 +11,7 @@ static enum kol_status find_scores(struct http_call *call, struct api_copy **cop
         status = api_who(call, *copy, who, err);
     }
     if (status == KOL_OK) {
-        api_score_of(*copy, &who->record, api_of(call)->live, http_call_arena(call), score);
+        api_score_now(call, *copy, who, score);
     }
     return status;
 }
@@ -84,7 +84,7 @@ static enum kol_status put_compared(struct http_call *call, struct api_copy *cop
             return status;
         }
         api_call_tag(call, "kol:%.*s:%.*s", STR_FORMAT(who.platform), STR_FORMAT(who.kol_id));
-        api_score_of(copy, &who.record, api_of(call)->live, http_call_arena(call), &score);
+        api_score_now(call, copy, &who, &score);
         api_put_score(json, copy, &who.record, &score);
     }
     return KOL_OK;

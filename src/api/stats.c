@@ -9,7 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "api/lists.h"
+#include "api/value.h"
 #include "base/clock.h"
 
 enum { BANDS = 10, TOP_KOLS = 10 };
@@ -76,10 +76,11 @@ static void take_content(struct figures *figures, const struct engine_result *re
 static enum kol_status count_copy(struct api_copy *copy, void *user, void **out,
                                   struct kol_error *err)
 {
-    struct http_call *call = user;
+    (void)copy;
+    struct api_reader *reader = user;
     struct engine_session *session;
     struct counted *counted = mem_zalloc(1, sizeof *counted);
-    enum kol_status status = api_session_take(call, copy, &session, err);
+    enum kol_status status = api_reader_session(reader, &session, err);
     if (status == KOL_OK) {
         status = each_platform(session,
                                "SELECT platform::VARCHAR, CAST(floor(trust_score / 10) AS BIGINT), "
@@ -91,7 +92,7 @@ static enum kol_status count_copy(struct api_copy *copy, void *user, void **out,
                 each_platform(session, "SELECT platform::VARCHAR, count(*) FROM content GROUP BY 1",
                               take_content, counted, err);
         }
-        api_session_drop(call, &session);
+        api_reader_release(reader, &session);
     }
     if (status != KOL_OK) {
         free(counted);
@@ -101,14 +102,12 @@ static enum kol_status count_copy(struct api_copy *copy, void *user, void **out,
     return KOL_OK;
 }
 
-static enum kol_status counted_of(struct http_call *call, struct api_copy **copy,
-                                  const struct counted **out, struct kol_error *err)
+static enum kol_status counted_of(struct api_reader *reader, const struct counted **out,
+                                  struct kol_error *err)
 {
     void *counted = NULL;
-    enum kol_status status = api_call_copy(call, copy, err);
-    if (status == KOL_OK) {
-        status = api_copy_kept(*copy, "counted", count_copy, call, free, &counted, err);
-    }
+    enum kol_status status =
+        api_copy_kept(reader->copy, "counted", count_copy, reader, free, &counted, err);
     *out = counted;
     return status;
 }
@@ -157,29 +156,41 @@ static void put_map(struct json *json, const struct counted *counted, const char
     js_close(json, '}');
 }
 
-enum kol_status api_platform_stats(struct http_call *call, struct kol_error *err)
+enum kol_status api_put_platform_stats(struct json *json, struct api_reader *reader,
+                                       struct kol_error *err)
 {
-    struct api_copy *copy;
     const struct counted *counted;
-    struct buf body = {0};
-    struct json json = {&body, false};
-    enum kol_status status = counted_of(call, &copy, &counted, err);
+    enum kol_status status = counted_of(reader, &counted, err);
     if (status != KOL_OK) {
         return status;
     }
     const struct figures sum = sum_of(counted);
-    js_open(&json, '{');
-    js_member_int(&json, "total_kols", sum.kols);
-    js_member_int(&json, "total_content", sum.content);
-    put_counts(&json, counted, "kols_", false);
-    put_counts(&json, counted, "content_", true);
-    put_map(&json, counted, "kols_by_platform", false);
-    put_map(&json, counted, "content_by_platform", true);
-    put_average(&json, &sum);
-    js_name(&json, "last_updated");
-    js_time(&json, copy->info->built_us);
-    api_put_source(&json, copy);
-    js_close(&json, '}');
+    js_open(json, '{');
+    js_member_int(json, "total_kols", sum.kols);
+    js_member_int(json, "total_content", sum.content);
+    put_counts(json, counted, "kols_", false);
+    put_counts(json, counted, "content_", true);
+    put_map(json, counted, "kols_by_platform", false);
+    put_map(json, counted, "content_by_platform", true);
+    put_average(json, &sum);
+    js_name(json, "last_updated");
+    js_time(json, reader->copy->info->built_us);
+    api_put_source(json, reader->copy);
+    js_close(json, '}');
+    return KOL_OK;
+}
+
+enum kol_status api_platform_stats(struct http_call *call, struct kol_error *err)
+{
+    struct api_reader reader = {.call = call};
+    struct buf body = {0};
+    struct json json = {&body, false};
+    enum kol_status status = api_call_copy(call, &reader.copy, err);
+    status = status == KOL_OK ? api_put_platform_stats(&json, &reader, err) : status;
+    if (status != KOL_OK) {
+        buf_free(&body);
+        return status;
+    }
     return api_answer(call, &body);
 }
 
@@ -296,14 +307,16 @@ static void put_freshness(struct json *json, const struct api_copy *copy)
 
 enum kol_status api_stats_summary(struct http_call *call, struct kol_error *err)
 {
-    struct api_copy *copy;
+    struct api_reader reader = {.call = call};
     const struct counted *counted;
     struct buf body = {0};
     struct json json = {&body, false};
-    enum kol_status status = counted_of(call, &copy, &counted, err);
+    enum kol_status status = api_call_copy(call, &reader.copy, err);
+    status = status == KOL_OK ? counted_of(&reader, &counted, err) : status;
     if (status != KOL_OK) {
         return status;
     }
+    struct api_copy *copy = reader.copy;
     const struct figures sum = sum_of(counted);
     js_open(&json, '{');
     js_member_int(&json, "total_kols", sum.kols);
@@ -369,18 +382,18 @@ static void put_platform_day(struct json *json, const struct engine_result *resu
     js_close(json, '}');
 }
 
-static enum kol_status put_day(struct http_call *call, struct api_copy *copy, int64_t day,
-                               struct json *json, size_t *count, struct kol_error *err)
+static enum kol_status put_day(struct api_reader *reader, int64_t day, struct json *json,
+                               size_t *count, struct kol_error *err)
 {
     struct engine_session *session;
     struct engine_result *result = NULL;
     struct buf sql = {0};
     size_t rows = 0;
     *count = 0;
-    if (!api_copy_has(copy, "gold.agg_platform_kpi")) {
+    if (!api_copy_has(reader->copy, "gold.agg_platform_kpi")) {
         return KOL_OK;
     }
-    enum kol_status status = api_session_take(call, copy, &session, err);
+    enum kol_status status = api_reader_session(reader, &session, err);
     if (status != KOL_OK) {
         return status;
     }
@@ -393,29 +406,42 @@ static enum kol_status put_day(struct http_call *call, struct api_copy *copy, in
         *count += rows;
     }
     engine_result_free(&result);
-    api_session_drop(call, &session);
+    api_reader_release(reader, &session);
     buf_free(&sql);
+    return status;
+}
+
+enum kol_status api_put_daily_stats(struct json *json, struct api_reader *reader, int64_t day,
+                                    struct kol_error *err)
+{
+    size_t count;
+    js_open(json, '{');
+    js_name(json, "date");
+    js_day(json, day);
+    js_name(json, "data");
+    js_open(json, '[');
+    enum kol_status status = put_day(reader, day, json, &count, err);
+    if (status == KOL_OK && !count) {
+        status = kol_fail(err, KOL_NOT_FOUND, "nothing was seen on that day");
+    }
+    js_close(json, ']');
+    api_put_source(json, reader->copy);
+    js_close(json, '}');
     return status;
 }
 
 enum kol_status api_daily_stats(struct http_call *call, struct kol_error *err)
 {
-    struct api_copy *copy;
-    size_t count;
+    struct api_reader reader = {.call = call};
     struct buf body = {0};
     struct json json = {&body, false};
     const int64_t day = http_int(call, api_field(call, "date"));
-    enum kol_status status = api_call_copy(call, &copy, err);
+    enum kol_status status = api_call_copy(call, &reader.copy, err);
     if (status != KOL_OK) {
         return status;
     }
-    js_open(&json, '{');
-    js_name(&json, "date");
-    js_day(&json, day);
-    js_name(&json, "data");
-    js_open(&json, '[');
-    status = put_day(call, copy, day, &json, &count, err);
-    if (status == KOL_OK && !count) {
+    status = api_put_daily_stats(&json, &reader, day, err);
+    if (status == KOL_NOT_FOUND) {
         status = http_problem(call, "not_found", "Nothing was seen on %.*s.",
                               STR_FORMAT(http_text(call, api_field(call, "date"))));
     }
@@ -423,9 +449,6 @@ enum kol_status api_daily_stats(struct http_call *call, struct kol_error *err)
         buf_free(&body);
         return status;
     }
-    js_close(&json, ']');
-    api_put_source(&json, copy);
-    js_close(&json, '}');
     return api_answer_rows(call, &body, "PlatformDay", NULL);
 }
 
@@ -450,6 +473,66 @@ static void put_tier(struct json *json, const struct l1_stats *stats)
     js_close(json, '}');
 }
 
+static void put_redis(struct json *json, const struct tier_stats *stats)
+{
+    const struct {
+        const char *name;
+        int64_t value;
+    } counts[] = {
+        {"breaker_opened", stats->breaker_opened},
+        {"lost", stats->lost},
+        {"trips", stats->trips},
+        {"failed_trips", stats->failed_trips},
+        {"old", stats->reads[TIER_OLD]},
+        {"garbage", stats->reads[TIER_BAD]},
+        {"skipped", stats->reads[TIER_SKIPPED]},
+        {"written", stats->written},
+        {"kept", stats->kept},
+        {"refused", stats->refused},
+        {"failed", stats->failed_writes},
+        {"dropped", stats->dropped},
+        {"waiting", stats->waiting},
+        {"changes", stats->changes},
+        {"unchanged", stats->same},
+        {"answers_dropped", stats->drops},
+        {"connections", stats->redis.open},
+        {"sent_bytes", stats->redis.sent_bytes},
+        {"read_bytes", stats->redis.read_bytes},
+    };
+    js_name(json, "redis");
+    js_open(json, '{');
+    js_member_text(json, "breaker", str_of(breaker_state_name(stats->breaker)));
+    js_member_bool(json, "channel", stats->channel);
+    for (size_t i = 0; i < ARRAY_LEN(counts); i++) {
+        js_member_int(json, counts[i].name, counts[i].value);
+    }
+    js_close(json, '}');
+}
+
+static void put_redis_tier(struct json *json, struct tier *tier)
+{
+    static const char *const elsewhere[] = {"evictions", "keys", "memory_bytes", "max_bytes"};
+    struct tier_stats stats;
+    tier_stats(tier, &stats);
+    const int64_t hits = stats.reads[TIER_HIT];
+    const int64_t misses = stats.reads[TIER_MISS] + stats.reads[TIER_OLD] + stats.reads[TIER_BAD];
+    js_open(json, '{');
+    js_member_text(json, "tier", STR("redis"));
+    js_member_int(json, "hits", hits);
+    js_member_int(json, "stale", 0);
+    js_member_int(json, "misses", misses);
+    js_member_int(json, "loads", misses);
+    js_member_int(json, "load_failures", 0);
+    js_member_int(json, "joined", 0);
+    for (size_t i = 0; i < ARRAY_LEN(elsewhere); i++) {
+        js_name(json, elsewhere[i]);
+        js_null(json);
+    }
+    js_member_real(json, "hit_rate", hits + misses ? (double)hits / (double)(hits + misses) : NAN);
+    put_redis(json, &stats);
+    js_close(json, '}');
+}
+
 enum kol_status api_cache_stats(struct http_call *call, struct kol_error *err)
 {
     (void)err;
@@ -463,6 +546,9 @@ enum kol_status api_cache_stats(struct http_call *call, struct kol_error *err)
     if (l1) {
         l1_stats(l1, &stats);
         put_tier(&json, &stats);
+    }
+    if (api_of(call)->tier) {
+        put_redis_tier(&json, api_of(call)->tier);
     }
     js_close(&json, ']');
     js_close(&json, '}');

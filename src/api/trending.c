@@ -6,17 +6,9 @@
 #include <math.h>
 #include <string.h>
 
-#include "api/lists.h"
+#include "api/value.h"
 
 /* ---- content ---- */
-
-/* The rows of content_trending that are shown. */
-struct trending_rows {
-    struct online_key *keys;
-    double *scores;
-    int64_t *as_of_us;
-    size_t count;
-};
 
 static void put_content_query(struct str platform, size_t limit, struct buf *sql)
 {
@@ -28,22 +20,13 @@ static void put_content_query(struct str platform, size_t limit, struct buf *sql
     buf_printf(sql, " ORDER BY trending_score DESC, platform, rank LIMIT %zu", limit);
 }
 
-static enum kol_status read_content(const struct api_copy *copy, struct engine_session *session,
-                                    struct str platform, size_t limit, struct arena *arena,
-                                    struct trending_rows *out, struct kol_error *err)
+static enum kol_status query_content(struct engine_session *session, struct str platform,
+                                     size_t limit, struct arena *arena,
+                                     struct api_trending_rows *out, struct kol_error *err)
 {
     struct buf sql = {0};
     struct engine_result *result = NULL;
     size_t rows = 0;
-    *out = (struct trending_rows){0};
-    if (!api_copy_has(copy, "gold.content_trending")) {
-        return KOL_OK;
-    }
-    *out = (struct trending_rows){
-        .keys = arena_alloc(arena, limit * sizeof *out->keys),
-        .scores = arena_alloc(arena, limit * sizeof *out->scores),
-        .as_of_us = arena_alloc(arena, limit * sizeof *out->as_of_us),
-    };
     put_content_query(platform, limit, &sql);
     enum kol_status status = api_lists_query(session, &sql, &result, err);
     while (status == KOL_OK && (status = engine_next(result, &rows, err)) == KOL_OK && rows) {
@@ -58,6 +41,28 @@ static enum kol_status read_content(const struct api_copy *copy, struct engine_s
     }
     engine_result_free(&result);
     buf_free(&sql);
+    return status;
+}
+
+enum kol_status api_read_trending(struct api_reader *reader, struct str platform, size_t limit,
+                                  struct arena *arena, struct api_trending_rows *out,
+                                  struct kol_error *err)
+{
+    struct engine_session *session;
+    *out = (struct api_trending_rows){0};
+    if (!api_copy_has(reader->copy, "gold.content_trending")) {
+        return KOL_OK;
+    }
+    *out = (struct api_trending_rows){
+        .keys = arena_alloc(arena, limit * sizeof *out->keys),
+        .scores = arena_alloc(arena, limit * sizeof *out->scores),
+        .as_of_us = arena_alloc(arena, limit * sizeof *out->as_of_us),
+    };
+    enum kol_status status = api_reader_session(reader, &session, err);
+    if (status == KOL_OK) {
+        status = query_content(session, platform, limit, arena, out, err);
+        api_reader_release(reader, &session);
+    }
     return status;
 }
 
@@ -142,18 +147,14 @@ enum kol_status api_trending_content(struct http_call *call, struct kol_error *e
     const struct str platform = http_text(call, api_field(call, "platform"));
     const size_t limit = (size_t)http_int(call, api_field(call, "limit"));
     struct arena *arena = http_call_arena(call);
-    struct api_copy *copy;
-    struct engine_session *session = NULL;
-    struct trending_rows rows;
+    struct api_reader reader = {.call = call};
+    struct api_trending_rows rows;
     struct online_record *records;
-    enum kol_status status = api_call_copy(call, &copy, err);
+    enum kol_status status = api_call_copy(call, &reader.copy, err);
+    struct api_copy *copy = reader.copy;
     if (status == KOL_OK) {
-        status = api_session_take(call, copy, &session, err);
+        status = api_read_trending(&reader, platform, limit, arena, &rows, err);
     }
-    if (status == KOL_OK) {
-        status = read_content(copy, session, platform, limit, arena, &rows, err);
-    }
-    api_session_drop(call, &session);
     if (status == KOL_OK) {
         status = take_records(copy, ONLINE_CONTENT, rows.keys, rows.count, arena, &records, err);
     }

@@ -15,9 +15,10 @@
 #include "base/clock.h"
 #include "base/logger.h"
 #include "base/signals.h"
+#include "cmd/redis.h"
 #include "cmd/serve.h"
 
-enum { TICK_MS = 1000 };
+enum { TICK_MS = 1000, WARM_ANSWER_US = 5000000 };
 
 /* ---- who may ask ---- */
 
@@ -105,7 +106,32 @@ static struct api_options api_options(const struct invocation *call, bool open)
         .log_partitions = (int)config_int(config, OPTION_LOG_PARTITIONS),
         .log_retention_us = config_int(config, OPTION_LOG_RETENTION),
         .log_retention_bytes = config_int(config, OPTION_LOG_RETENTION_BYTES),
+        .redis_first = config_bool(config, OPTION_REDIS_FIRST),
+        .redis_ask_us = config_int(config, OPTION_REDIS_ANSWER_TIME),
+        .warm_interval_us = config_int(config, OPTION_WARM_INTERVAL),
+        .warm_fill = (double)config_int(config, OPTION_WARM_FILL) / 100,
     };
+}
+
+/* Redis for requests, and for the warmer, which has more time. */
+static enum kol_status open_redis(const struct invocation *call, struct api_options *options,
+                                  struct kol_error *err)
+{
+    enum kol_status status = redis_from_config(call->config, &options->redis, err);
+    if (status == KOL_OK) {
+        status =
+            redis_from_config_patient(call->config, WARM_ANSWER_US, &options->redis_patient, err);
+    }
+    if (status == KOL_OK && !options->redis && options->redis_first) {
+        status = kol_fail(err, KOL_USAGE,
+                          "redis.first asks Redis before the local copy, and no Redis is "
+                          "configured: name it by --redis-url or --redis-host");
+    }
+    if (status != KOL_OK) {
+        redis_close(&options->redis);
+        redis_close(&options->redis_patient);
+    }
+    return status;
 }
 
 /* ---- saying where it is ---- */
@@ -209,8 +235,11 @@ enum kol_status serve_open(const struct invocation *call, struct api **out, stru
     if (status != KOL_OK) {
         return status;
     }
-    const struct api_options options = api_options(call, open);
-    status = api_open(&options, out, err);
+    struct api_options options = api_options(call, open);
+    status = open_redis(call, &options, err);
+    if (status == KOL_OK) {
+        status = api_open(&options, out, err);
+    }
     if (status == KOL_OK) {
         log_info(open ? "no key is asked for: only this machine should reach the server"
                       : "a key is asked for");

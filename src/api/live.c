@@ -1,0 +1,118 @@
+/*
+ * live.c: the scores of a KOL as they are now: those of the copy, and in their place what is newer
+ * in the live store of this machine, or in Redis, where other machines leave it.
+ *
+ * News is what is of a newer event than the copy's scores, by its event_time, or by the timestamp
+ * of the older form. What the warmer of another process left of a snapshot that is newer than the
+ * copy is not: it comes with that copy, and no answer mixes two snapshots.
+ */
+#include <jansson.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "api/tiered.h"
+#include "base/clock.h"
+
+/* When the event was that a value is of; 0: it does not say. A version alone is such a time. */
+static int64_t event_time_of(const struct serve_hash *hash)
+{
+    static const char *const names[] = {"event_time", "timestamp", "scored_at"};
+    int64_t time_us;
+    for (size_t i = 0; i < ARRAY_LEN(names); i++) {
+        const struct serve_field *field = serve_field(hash->fields, hash->count, names[i]);
+        if (field && clock_parse(field->value, &time_us)) {
+            return time_us;
+        }
+    }
+    return hash->version;
+}
+
+static json_t *value_of(const struct http_field *member, struct str text)
+{
+    char digits[64], *end;
+    switch (member->kind) {
+    case HTTP_REAL:
+        if (!text.len || text.len >= sizeof digits) {
+            return NULL;
+        }
+        memcpy(digits, text.ptr, text.len);
+        digits[text.len] = '\0';
+        const double number = strtod(digits, &end);
+        return *end ? NULL : json_real(number); /* NULL for what is not finite */
+    case HTTP_BOOL:
+        return str_is(text, "true") ? json_true() : str_is(text, "false") ? json_false() : NULL;
+    case HTTP_WORDS: return json_loadb(text.ptr, text.len, 0, NULL);
+    case HTTP_TEXT:
+    case HTTP_CHOICE: return json_stringn(text.ptr, text.len); /* NULL for what is not UTF-8 */
+    default: return NULL;
+    }
+}
+
+/* Those members of KOLScore that the hash has and that are what they should be. */
+static json_t *object_of(const struct serve_hash *hash)
+{
+    const struct http_schema *schema = api_schema("KOLScore");
+    json_t *object = json_object();
+    for (size_t i = 0; i < schema->field_count; i++) {
+        const struct serve_field *field =
+            serve_field(hash->fields, hash->count, schema->fields[i].name);
+        json_t *value = field ? value_of(&schema->fields[i], field->value) : NULL;
+        if (value) {
+            json_object_set_new(object, schema->fields[i].name, value);
+        }
+    }
+    return object;
+}
+
+static void take(struct api_asked *asked, const struct api_copy *copy, const struct api_who *who,
+                 struct api_score *out)
+{
+    int64_t known_us = 0;
+    const int64_t event_time_us = event_time_of(&asked->hash);
+    if (!online_int(&who->record, copy->kol.event_time, &known_us)) {
+        known_us = 0;
+    }
+    if (out->live && out->scored_us > known_us) {
+        known_us = out->scored_us;
+    }
+    if (asked->hash.snapshot <= copy->info->number && event_time_us > known_us) {
+        json_t *object = object_of(&asked->hash);
+        api_score_take(object, event_time_us, http_call_arena(asked->call), out);
+        json_decref(object);
+    }
+}
+
+void api_score_now(struct http_call *call, const struct api_copy *copy, const struct api_who *who,
+                   struct api_score *out)
+{
+    struct api *api = api_of(call);
+    struct api_asked asked;
+    api_score_of(copy, &who->record, api->live, http_call_arena(call), out);
+    if (!api->tier || !api_ask_init(&asked, call, SERVE_KEY_SCORE_ON, who->platform, who->kol_id)) {
+        return;
+    }
+    api_call_tag(call, TIER_TAG);
+    api_ask_tag(&asked);
+    struct redis_pipe *pipe = tier_pipe(api->tier);
+    enum tier_read read = TIER_SKIPPED;
+    if (pipe) {
+        const size_t place = serve_ask(pipe, asked.kind, asked.key);
+        if (tier_run(api->tier, pipe, http_call_deadline_ns(call))) {
+            read = api_ask_take(&asked, pipe, place);
+        }
+    }
+    if (read == TIER_OLD) { /* a live score may stand beside what is left of an older snapshot */
+        tier_saw(api->tier, asked.key, asked.hash.print);
+        read = TIER_HIT;
+    }
+    if (read == TIER_HIT) {
+        take(&asked, copy, who, out);
+    } else {
+        tier_saw_not(api->tier, asked.key);
+    }
+    tier_count(api->tier, read);
+    api_call_of(call)->tier_said = read == TIER_HIT       ? "hit"
+                                   : read == TIER_SKIPPED ? "fwd=bypass"
+                                                          : "fwd=miss";
+    tier_pipe_done(api->tier, &pipe);
+}

@@ -1,0 +1,149 @@
+/*
+ * warmer.c: the server's own warmer: a thread that warms Redis on start, after each new copy and
+ * every warm.interval. Of several processes one does it: whoever holds the lock.
+ */
+#include <stdlib.h>
+
+#include "api/value.h"
+#include "api/values.h"
+#include "base/clock.h"
+#include "base/logger.h"
+
+struct api_warmer {
+    struct api *api;
+    pthread_t thread;
+    pthread_mutex_t lock;
+    pthread_cond_t wake;
+    bool asked, stop;
+};
+
+/* Between processes: those that do not get the turn have nothing to do. */
+#define WARM_OP "warm"
+
+static bool is_stopped(void *user)
+{
+    struct api_warmer *warmer = user;
+    pthread_mutex_lock(&warmer->lock);
+    const bool stop = warmer->stop;
+    pthread_mutex_unlock(&warmer->lock);
+    return stop;
+}
+
+static void say(const struct warm_report *report)
+{
+    int64_t written = 0, kept = 0, refused = 0, left_out = 0;
+    for (size_t i = 0; i < WARM_PARTS; i++) {
+        written += report->parts[i].written;
+        kept += report->parts[i].kept;
+        refused += report->parts[i].refused;
+        left_out += report->parts[i].left_out;
+    }
+    log_info("redis is warm with snapshot %lld: %lld keys written, %lld as new were there, %lld "
+             "refused, %lld left out, in %.1f s",
+             (long long)report->snapshot, (long long)written, (long long)kept, (long long)refused,
+             (long long)left_out, report->seconds);
+    if (*report->reason) {
+        log_warn("not all of it: %s", report->reason);
+    }
+}
+
+static void warm(struct api_warmer *warmer)
+{
+    struct api *api = warmer->api;
+    struct api_copy *copy = api_copy_take(api->copies);
+    struct kol_error err;
+    struct warm_report report;
+    if (!copy) {
+        return;
+    }
+    struct api_values *values = api_values_of(copy);
+    struct warm_options options = {
+        .redis = api->options.redis_patient,
+        .heat = tier_heat(api->tier),
+        .fill = api->options.warm_fill,
+        .stop = is_stopped,
+        .user = warmer,
+    };
+    for (size_t i = 0; i < WARM_PARTS; i++) {
+        options.parts[i] = true;
+    }
+    if (warm_run(api_values_source(values), &options, &report, &err) == KOL_OK) {
+        say(&report);
+    } else {
+        log_warn("redis could not be warmed, keys come to it as they are asked for: %s",
+                 err.message);
+    }
+    api_values_close(&values);
+}
+
+/* True: there is something to do; false: it stops. */
+static bool wait_until_due(struct api_warmer *warmer)
+{
+    struct timespec until;
+    clock_gettime(CLOCK_MONOTONIC, &until);
+    until.tv_sec += (time_t)(warmer->api->options.warm_interval_us / 1000000);
+    pthread_mutex_lock(&warmer->lock);
+    int waited = 0;
+    while (!warmer->stop && !warmer->asked && waited == 0) {
+        waited = pthread_cond_timedwait(&warmer->wake, &warmer->lock, &until);
+    }
+    warmer->asked = false;
+    const bool stop = warmer->stop;
+    pthread_mutex_unlock(&warmer->lock);
+    return !stop;
+}
+
+static void *run(void *user)
+{
+    struct api_warmer *warmer = user;
+    struct tier *tier = warmer->api->tier;
+    while (wait_until_due(warmer)) {
+        struct tier_turn turn;
+        const int64_t deadline_ns = clock_mono_ns() + INT64_C(1000000000);
+        if (tier_take_turn(tier, STR(WARM_OP), deadline_ns, &turn) == TIER_MINE) {
+            warm(warmer);
+            tier_give_up(tier, STR(WARM_OP), &turn);
+        }
+    }
+    return NULL;
+}
+
+struct api_warmer *api_warmer_start(struct api *api)
+{
+    struct api_warmer *warmer = mem_zalloc(1, sizeof *warmer);
+    pthread_condattr_t monotonic;
+    warmer->api = api;
+    warmer->asked = true;
+    pthread_mutex_init(&warmer->lock, NULL);
+    pthread_condattr_init(&monotonic);
+    pthread_condattr_setclock(&monotonic, CLOCK_MONOTONIC);
+    pthread_cond_init(&warmer->wake, &monotonic);
+    pthread_condattr_destroy(&monotonic);
+    KOL_ASSERT(pthread_create(&warmer->thread, NULL, run, warmer) == 0);
+    return warmer;
+}
+
+void api_warmer_wake(struct api_warmer *warmer)
+{
+    pthread_mutex_lock(&warmer->lock);
+    warmer->asked = true;
+    pthread_cond_signal(&warmer->wake);
+    pthread_mutex_unlock(&warmer->lock);
+}
+
+void api_warmer_stop(struct api_warmer **warmer_at)
+{
+    struct api_warmer *warmer = *warmer_at;
+    if (!warmer) {
+        return;
+    }
+    pthread_mutex_lock(&warmer->lock);
+    warmer->stop = true;
+    pthread_cond_signal(&warmer->wake);
+    pthread_mutex_unlock(&warmer->lock);
+    pthread_join(warmer->thread, NULL);
+    pthread_cond_destroy(&warmer->wake);
+    pthread_mutex_destroy(&warmer->lock);
+    free(warmer);
+    *warmer_at = NULL;
+}
