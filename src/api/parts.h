@@ -277,6 +277,12 @@ enum kol_status api_who(struct http_call *call, struct api_copy *copy, struct ap
 enum kol_status api_who_is(struct api_copy *copy, struct str text, struct str platform,
                            struct api_who *out, struct kol_error *err) KOL_CHECKED;
 
+/* ---- recents.c ---- */
+
+/* Remembers a search of a user; what cannot be remembered is said in the log. */
+void api_remember(struct http_call *call, struct str user, struct str platform, struct str q,
+                  struct str folded);
+
 /* ---- json.c ---- */
 
 /* JSON by hand: commas come by themselves. */
