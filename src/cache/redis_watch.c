@@ -5,6 +5,10 @@
  * RESP2. From then on it is a stream: the server speaks when something happened, and answers PING
  * in between. All connections are read by one thread, in one poll().
  *
+ * In a cluster each primary tells of its own keys, but every node tells of every message: one
+ * connection alone subscribes to the channel. As often as a silent connection is pinged, the
+ * cluster is asked who its primaries are.
+ *
  * Keys that come close together are handed on together, since who hears of them may ask the server
  * something about each. Their order among flushes and messages stays as it came.
  *
@@ -45,9 +49,11 @@ static const struct str invalidations = {"__redis__:invalidate", 20};
 /* One server and the connection to it. Times are of clock_mono_ns(). */
 struct node {
     struct redis_watch *watch;
-    struct redis_options options;
+    struct redis_node *member; /* of a cluster, held; NULL: the one server */
+    const struct redis_options *options;
     const char *name;
     struct redis_link *link; /* NULL: not there; all below it is of the connection alone */
+    bool carries;            /* the messages of the channel too */
     size_t acknowledged;     /* subscriptions */
     bool pinged;             /* and nothing came since */
     struct arena arena;      /* of the message that is being read */
@@ -60,16 +66,20 @@ struct node {
 
 struct redis_watch {
     struct redis_watch_options options;
-    struct arena arena;     /* of the texts of the options */
-    size_t channels;        /* that each connection subscribes to */
-    struct buf tracking;    /* the arguments of CLIENT TRACKING behind the number to redirect to */
-    size_t tracking_count;  /* of all of that command's arguments */
-    struct buf subscribing; /* the commands, as they are sent */
+    struct arena arena;    /* of the texts of the options */
+    struct buf tracking;   /* the arguments of CLIENT TRACKING behind the number to redirect to */
+    size_t tracking_count; /* of all of that command's arguments */
+    /* Commands as they are sent: for the keys, and for the channel. */
+    struct buf subscribing, joining;
     pthread_t thread;
     int wake; /* an eventfd that stays readable once a stop is asked for */
     atomic_bool stopping, ready;
     bool told_lost;
-    struct node node;
+    struct node **nodes;
+    size_t node_count;
+    struct pollfd *waiting; /* for each of them, and for `wake` */
+    bool mapped;            /* the nodes are all that have slots */
+    int64_t map_due_ns;     /* when the cluster is to be asked */
     /* Keys that were not handed on yet. */
     struct arena key_arena;
     struct str *keys;
@@ -104,9 +114,33 @@ static void tell_lost(struct redis_watch *watch, const struct kol_error *err)
     }
 }
 
+static bool is_carried(const struct redis_watch *watch)
+{
+    bool carried = watch->options.channel == NULL;
+    for (size_t i = 0; i < watch->node_count; i++) {
+        carried |= watch->nodes[i]->link && watch->nodes[i]->carries;
+    }
+    return carried;
+}
+
+static bool all_open(const struct redis_watch *watch)
+{
+    for (size_t i = 0; i < watch->node_count; i++) {
+        if (!watch->nodes[i]->since_ns) {
+            return false;
+        }
+    }
+    return watch->node_count > 0;
+}
+
+static bool is_complete(const struct redis_watch *watch)
+{
+    return watch->mapped && all_open(watch) && is_carried(watch);
+}
+
 static void tell_ready(struct redis_watch *watch)
 {
-    if (!atomic_load(&watch->ready) && watch->node.since_ns) {
+    if (!atomic_load(&watch->ready) && is_complete(watch)) {
         watch->told_lost = false;
         watch->options.on_ready(watch->options.user);
         atomic_store(&watch->ready, true);
@@ -139,6 +173,12 @@ static enum kol_status take_keys(struct redis_watch *watch, const struct redis_a
                : kol_fail(err, KOL_CORRUPT, "changed keys came as something else than a list");
 }
 
+/* How many subscriptions a connection has. */
+static size_t wanted(const struct node *node)
+{
+    return node->carries ? 2 : 1;
+}
+
 /* Takes ["message", channel, what]. */
 static enum kol_status take_message(struct redis_watch *watch, const struct redis_answer *items,
                                     struct kol_error *err)
@@ -161,7 +201,7 @@ static enum kol_status take_answer(const struct redis_answer *answer, void *user
     struct node *node = user;
     const struct redis_answer *items = answer->items;
     if (answer->kind == REDIS_ERROR) {
-        const struct str said = redis_link_said(answer, &node->options);
+        const struct str said = redis_link_said(answer, node->options);
         return kol_fail(err, redis_is_error(answer, "NOPERM") ? KOL_USAGE : KOL_IO,
                         "the server refused to tell what changes: %.*s", STR_FORMAT(said));
     }
@@ -169,7 +209,7 @@ static enum kol_status take_answer(const struct redis_answer *answer, void *user
         return take_message(node->watch, items, err);
     }
     if (answer->kind == REDIS_LIST && answer->count == 3 && is_text(&items[0], "subscribe") &&
-        node->acknowledged < node->watch->channels) {
+        node->acknowledged < wanted(node)) {
         node->acknowledged++;
         return KOL_OK;
     }
@@ -186,6 +226,7 @@ static void give_up(struct node *node, const struct kol_error *err)
     const int64_t now_ns = clock_mono_ns(), longest_us = node->watch->options.retry_us;
     const bool lasted = node->since_ns && now_ns - node->since_ns >= longest_us * 1000;
     redis_link_free(&node->link);
+    node->carries = false;
     node->since_ns = 0;
     node->pause_us = lasted || !node->pause_us ? FIRST_PAUSE_US : 2 * node->pause_us;
     node->pause_us = node->pause_us < longest_us ? node->pause_us : longest_us;
@@ -207,7 +248,7 @@ static enum kol_status ask(struct node *node, const struct buf *command, int64_t
     if (status != KOL_OK || out->kind != REDIS_ERROR) {
         return status;
     }
-    const struct str said = redis_link_said(out, &node->options);
+    const struct str said = redis_link_said(out, node->options);
     if (redis_is_error(out, "NOAUTH")) {
         return kol_fail(err, KOL_USAGE,
                         "redis %s asks for a password and none is set: set that of Redis",
@@ -261,14 +302,18 @@ static enum kol_status send_short(struct node *node, struct str bytes, struct ko
 static void open_node(struct node *node)
 {
     struct kol_error err = {0};
-    const int64_t deadline_ns = clock_mono_ns() + node->options.connect_us * 1000;
+    const int64_t deadline_ns = clock_mono_ns() + node->options->connect_us * 1000;
     enum kol_status status =
-        redis_link_open(&node->options, node->name, deadline_ns, &node->link, &err);
+        redis_link_open(node->options, node->name, deadline_ns, &node->link, &err);
     if (status == KOL_OK) {
         status = track(node, deadline_ns, &err);
     }
     if (status == KOL_OK) {
+        node->carries = !is_carried(node->watch);
         status = send_short(node, buf_str(&node->watch->subscribing), &err);
+    }
+    if (status == KOL_OK && node->carries) {
+        status = send_short(node, buf_str(&node->watch->joining), &err);
     }
     if (status != KOL_OK) {
         give_up(node, &err);
@@ -320,8 +365,7 @@ static void read_node(struct node *node)
         give_up(node, &err);
         return;
     }
-    const bool complete = node->acknowledged == node->watch->channels;
-    if (complete) {
+    if (node->acknowledged == wanted(node)) {
         node->due_ns = clock_mono_ns() + node->watch->options.ping_us * 1000;
         node->since_ns = node->since_ns ? node->since_ns : clock_mono_ns();
     }
@@ -345,34 +389,150 @@ static void nudge(struct node *node)
     }
 }
 
-/* Waits for something to read, to do, or for the stop. */
-static short wait_for(const struct node *node)
+/* ---- nodes ---- */
+
+static void add_node(struct redis_watch *watch, struct redis_node *member,
+                     const struct redis_options *options, const char *name)
 {
-    struct pollfd waiting[] = {{.fd = node->watch->wake, .events = POLLIN},
-                               {.fd = node->link ? node->link->fd : -1, .events = POLLIN}};
-    int64_t left = node->due_ns - clock_mono_ns();
+    const size_t count = watch->node_count + 1;
+    struct node *node = mem_zalloc(1, sizeof *node);
+    *node = (struct node){.watch = watch, .member = member, .options = options, .name = name};
+    arena_init(&node->arena, 0);
+    watch->nodes = mem_realloc(watch->nodes, count * sizeof *watch->nodes);
+    watch->nodes[count - 1] = node;
+    watch->node_count = count;
+    watch->waiting = mem_realloc(watch->waiting, (count + 1) * sizeof *watch->waiting);
+}
+
+static void remove_node(struct redis_watch *watch, size_t place)
+{
+    struct node *node = watch->nodes[place];
+    watch->nodes[place] = watch->nodes[--watch->node_count];
+    redis_link_free(&node->link);
+    if (node->member) {
+        redis_cluster_release(watch->options.redis->cluster, &node->member, 1);
+    }
+    arena_free(&node->arena);
+    free(node);
+}
+
+static bool is_among(const struct redis_node *member, struct redis_node *const *members,
+                     size_t count)
+{
+    while (count > 0 && members[count - 1] != member) {
+        count--;
+    }
+    return count > 0;
+}
+
+/* Watches these primaries and no others. They are held; those that are not needed are released. */
+static void take_primaries(struct redis_watch *watch, struct redis_node **members, size_t count)
+{
+    for (size_t i = watch->node_count; i-- > 0;) {
+        if (!is_among(watch->nodes[i]->member, members, count)) {
+            remove_node(watch, i);
+        }
+    }
+    const size_t before = watch->node_count;
+    for (size_t i = 0; i < count; i++) {
+        bool known = false;
+        for (size_t j = 0; j < before; j++) {
+            known |= watch->nodes[j]->member == members[i];
+        }
+        if (!known) {
+            add_node(watch, members[i], &members[i]->options, members[i]->name);
+            members[i] = NULL;
+        }
+    }
+    redis_cluster_release(watch->options.redis->cluster, members, count);
+}
+
+/* Asks the cluster who its primaries are. */
+static void find_primaries(struct redis_watch *watch)
+{
+    struct redis *redis = watch->options.redis;
+    struct kol_error err = {0};
+    const int64_t deadline_ns = redis_earlier(INT64_MAX, redis->options.connect_us);
+    const enum kol_status status = redis_cluster_refresh(redis->cluster, true, deadline_ns, &err);
+    watch->map_due_ns = clock_mono_ns() + watch->options.ping_us * 1000;
+    watch->mapped = status == KOL_OK;
+    if (status != KOL_OK) {
+        if (!atomic_load(&watch->stopping)) {
+            tell_lost(watch, &err);
+        }
+        return;
+    }
+    struct redis_node **members = NULL;
+    const size_t count = redis_cluster_take_primaries(redis->cluster, &members);
+    take_primaries(watch, members, count);
+    free(members);
+    kol_fail(&err, KOL_IO, "redis %s: the cluster has other nodes now", redis->name);
+    if (atomic_load(&watch->ready) && !is_complete(watch)) {
+        tell_lost(watch, &err);
+    }
+    if (!is_carried(watch) && all_open(watch)) {
+        /* Who hears the channel is settled as a connection opens. */
+        give_up(watch->nodes[0], &err);
+    }
+}
+
+/* ---- the thread ---- */
+
+/* Waits for something to read, to do, or for the stop. */
+static void wait_for_news(struct redis_watch *watch)
+{
+    const bool clustered = watch->options.redis->cluster != NULL;
+    int64_t due_ns = clustered ? watch->map_due_ns : INT64_MAX;
+    for (size_t i = 0; i < watch->node_count; i++) {
+        const struct node *node = watch->nodes[i];
+        watch->waiting[i] =
+            (struct pollfd){.fd = node->link ? node->link->fd : -1, .events = POLLIN};
+        due_ns = node->due_ns < due_ns ? node->due_ns : due_ns;
+    }
+    watch->waiting[watch->node_count] = (struct pollfd){.fd = watch->wake, .events = POLLIN};
+    int64_t left = due_ns - clock_mono_ns();
     left = left > 0 ? left : 0;
     const struct timespec longest = {left / 1000000000, left % 1000000000};
-    const int count = ppoll(waiting, ARRAY_LEN(waiting), &longest, NULL);
+    const int count = ppoll(watch->waiting, watch->node_count + 1, &longest, NULL);
     KOL_ASSERT(count >= 0 || errno == EINTR);
-    return count > 0 ? waiting[1].revents : 0;
+    for (size_t i = 0; i < watch->node_count && count <= 0; i++) {
+        watch->waiting[i].revents = 0;
+    }
+}
+
+/* Does what is due. What came is read first, and once more after anything that may have taken its
+ * time: who was kept from reading has not met silence. */
+static void do_due(struct redis_watch *watch)
+{
+    for (size_t i = 0; i < watch->node_count; i++) {
+        if (watch->waiting[i].revents) {
+            read_node(watch->nodes[i]);
+        }
+    }
+    for (size_t i = 0; i < watch->node_count; i++) {
+        struct node *node = watch->nodes[i];
+        if (!watch->waiting[i].revents && clock_mono_ns() >= node->due_ns) {
+            const bool opens = node->link == NULL;
+            nudge(node);
+            if (opens) {
+                return;
+            }
+        }
+    }
+    if (watch->options.redis->cluster && clock_mono_ns() >= watch->map_due_ns) {
+        find_primaries(watch);
+    }
 }
 
 static void *watch_main(void *argument)
 {
     struct redis_watch *watch = argument;
-    struct node *node = &watch->node;
     redis_link_interrupt(watch->wake);
     while (!atomic_load(&watch->stopping)) {
-        /* What came is read first: who was kept from running for long has not met silence. */
-        if (wait_for(node)) {
-            read_node(node);
-        } else if (clock_mono_ns() >= node->due_ns) {
-            nudge(node);
-        }
+        wait_for_news(watch);
+        do_due(watch);
         tell_ready(watch);
     }
-    redis_link_free(&node->link);
     return NULL;
 }
 
@@ -418,11 +578,7 @@ static void prepare(struct redis_watch *watch)
     }
     watch->tracking_count = 6 + 2 * options->prefix_count;
     put_subscribe(&watch->subscribing, invalidations);
-    watch->channels = 1;
-    if (options->channel) {
-        put_subscribe(&watch->subscribing, str_of(options->channel));
-        watch->channels = 2;
-    }
+    put_subscribe(&watch->joining, str_of(options->channel));
 }
 
 /* The signals of the process are for its own threads. */
@@ -443,7 +599,12 @@ static void free_watch(struct redis_watch *watch)
     }
     buf_free(&watch->tracking);
     buf_free(&watch->subscribing);
-    arena_free(&watch->node.arena);
+    buf_free(&watch->joining);
+    while (watch->node_count > 0) {
+        remove_node(watch, watch->node_count - 1);
+    }
+    free(watch->nodes);
+    free(watch->waiting);
     arena_free(&watch->key_arena);
     arena_free(&watch->arena);
     free(watch->keys);
@@ -461,7 +622,6 @@ enum kol_status redis_watch_start(const struct redis_watch_options *options,
     struct redis_watch *watch = mem_zalloc(1, sizeof *watch);
     arena_init(&watch->arena, 1024);
     arena_init(&watch->key_arena, 0);
-    arena_init(&watch->node.arena, 0);
     watch->options = *options;
     if (options->channel) {
         watch->options.channel = arena_copy(&watch->arena, str_of(options->channel)).ptr;
@@ -471,9 +631,12 @@ enum kol_status redis_watch_start(const struct redis_watch_options *options,
     prepare(watch);
     watch->options.prefixes = NULL; /* they are spelled, and may go */
     watch->keys = mem_alloc(KEYS_AT_ONCE * sizeof *watch->keys);
-    watch->node.watch = watch;
-    watch->node.options = options->redis->options;
-    watch->node.name = redis_name(options->redis);
+    if (options->redis->cluster) {
+        watch->waiting = mem_alloc(sizeof *watch->waiting);
+    } else {
+        add_node(watch, NULL, &options->redis->options, redis_name(options->redis));
+        watch->mapped = true;
+    }
     watch->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     const int failure = watch->wake < 0 ? errno : start_thread(watch);
     if (failure) {

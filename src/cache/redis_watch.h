@@ -7,6 +7,10 @@
  * it works in RESP2. A connection that says nothing is asked (PING) every `ping_us`, so that one
  * that was cut without a word is found within two of them.
  *
+ * In a cluster the primaries are asked for every `ping_us`: for as long, a primary that was added
+ * to it and took over slots of another may go unwatched before on_lost() says so. Messages are told
+ * once.
+ *
  * While not all connections are there, changes may go by unseen: on_lost() says when that begins,
  * on_ready() when it is over; what was cached in between and before is not to be trusted. Broadcast
  * tells of every writer, this process included, and of keys that expire or are evicted.
