@@ -13,8 +13,7 @@
 #include "api/tiered.h"
 #include "base/clock.h"
 
-/* When the event was that a value is of; 0: it does not say. A version alone is such a time. */
-static int64_t event_time_of(const struct serve_hash *hash)
+int64_t api_event_time_of(const struct serve_hash *hash)
 {
     static const char *const names[] = {"event_time", "timestamp", "scored_at"};
     int64_t time_us;
@@ -68,7 +67,7 @@ static void take(struct api_asked *asked, const struct api_copy *copy, const str
                  struct api_score *out)
 {
     int64_t known_us = 0;
-    const int64_t event_time_us = event_time_of(&asked->hash);
+    const int64_t event_time_us = api_event_time_of(&asked->hash);
     if (!online_int(&who->record, copy->kol.event_time, &known_us)) {
         known_us = 0;
     }

@@ -84,6 +84,17 @@ static int64_t own_snapshot(struct api *api)
     return number;
 }
 
+/* The object of a hash, in the call's arena. */
+static enum kol_status write_out(struct api_asked *asked, struct kol_error *err)
+{
+    struct buf text = {0};
+    enum kol_status status = serve_to_json(api_value_schema(asked->kind), api_find_schema,
+                                           asked->hash.fields, asked->hash.count, &text, err);
+    asked->json = arena_copy(http_call_arena(asked->call), buf_str(&text));
+    buf_free(&text);
+    return status;
+}
+
 /* A value of an older form under a bare id does not say on which platform its KOL is: the copy
  * knows. */
 static void add_platform(struct api_asked *asked)
@@ -102,6 +113,32 @@ static void add_platform(struct api_asked *asked)
         fields[asked->hash.count++] =
             (struct serve_field){.name = STR("platform"), .value = arena_copy(arena, who.platform)};
         asked->hash.fields = fields;
+    }
+    api_copy_drop(copy);
+}
+
+/* A score of a newer event than the copy's is live, whatever the hash says that it was written
+ * into. */
+static void tell_live(struct api_asked *asked)
+{
+    struct api_who who;
+    struct kol_error ignored;
+    int64_t known_us;
+    const bool on = asked->kind == SERVE_KEY_SCORE_ON;
+    if (!on && asked->kind != SERVE_KEY_SCORE) {
+        return;
+    }
+    struct api_copy *copy = api_copy_take(api_of(asked->call)->copies);
+    if (copy &&
+        api_who_is(copy, asked->parts[on ? 1 : 0], on ? asked->parts[0] : STR(""), &who,
+                   &ignored) == KOL_OK &&
+        online_int(&who.record, copy->kol.event_time, &known_us) &&
+        asked->hash.snapshot <= copy->info->number && api_event_time_of(&asked->hash) > known_us) {
+        for (size_t i = 0; i < asked->hash.count; i++) {
+            if (str_is(asked->hash.fields[i].name, "live")) {
+                asked->hash.fields[i].value = STR("true");
+            }
+        }
     }
     api_copy_drop(copy);
 }
@@ -130,7 +167,6 @@ static bool normalize_text(struct api_asked *asked)
 static bool is_usable(struct api_asked *asked)
 {
     struct kol_error err;
-    struct buf scratch = {0};
     if (serve_keys[asked->kind].type == SERVE_STRING) {
         return normalize_text(asked);
     }
@@ -139,13 +175,11 @@ static bool is_usable(struct api_asked *asked)
     }
     api_mend(asked->kind, asked->parts, http_call_arena(asked->call), &asked->hash);
     add_platform(asked);
-    const bool usable =
-        serve_to_json(api_value_schema(asked->kind), api_find_schema, asked->hash.fields,
-                      asked->hash.count, &scratch, &err) == KOL_OK;
+    tell_live(asked);
+    const bool usable = write_out(asked, &err) == KOL_OK;
     if (!usable) {
         log_debug("%.*s in redis is of no use: %s", STR_FORMAT(asked->key), err.message);
     }
-    buf_free(&scratch);
     return usable;
 }
 
@@ -207,7 +241,7 @@ static enum kol_status to_fields(struct api_asked *asked, const struct warm_item
         .fields = fields, .count = count, .snapshot = snapshot, .version = item->version};
     write->fields = written;
     write->field_count = kept;
-    return KOL_OK;
+    return write_out(asked, err);
 }
 
 static struct str time_text(struct arena *arena, int64_t time_us)
@@ -332,16 +366,15 @@ enum kol_status api_ask(struct api_asked *asked, struct kol_error *err)
     const enum tier_read read = look(asked);
     struct api_call *held = api_call_of(asked->call);
     held->tier_said = read == TIER_HIT ? "hit" : read == TIER_SKIPPED ? "fwd=bypass" : "fwd=miss";
+    /* Also where there is nothing: whoever writes it there changes the answer. */
+    api_call_tag(asked->call, TIER_TAG);
+    api_ask_tag(asked);
     if (read == TIER_SKIPPED) {
         return kol_fail(err, KOL_NOT_FOUND, "redis is not to be asked now");
     }
     enum kol_status status = read == TIER_HIT ? KOL_OK : load_by_turns(asked, err);
-    if (status == KOL_OK) {
-        api_call_tag(asked->call, TIER_TAG);
-        api_ask_tag(asked);
-        if (snapshot_of(asked) && !held->copy) {
-            api_call_tag(asked->call, "copy:%lld", (long long)snapshot_of(asked));
-        }
+    if (status == KOL_OK && snapshot_of(asked) && !held->copy) {
+        api_call_tag(asked->call, "copy:%lld", (long long)snapshot_of(asked));
     }
     return status;
 }
@@ -383,8 +416,8 @@ static enum kol_status named_object(struct http_call *call, const char *field, e
         api_call_tag(call, "%s:%.*s:%.*s", strcmp(field, "kol_id") == 0 ? "kol" : "content",
                      STR_FORMAT(its->value), STR_FORMAT(its_id->value));
     }
-    return serve_to_json(api_value_schema(asked.kind), api_find_schema, asked.hash.fields,
-                         asked.hash.count, body, err);
+    buf_put(body, asked.json);
+    return KOL_OK;
 }
 
 static enum kol_status get_kol(struct http_call *call, struct kol_error *err)
@@ -442,9 +475,10 @@ static enum kol_status stats_object(struct http_call *call, enum serve_key kind,
         return kol_fail(err, KOL_NOT_FOUND, "no key is spelled so");
     }
     enum kol_status status = api_ask(&asked, err);
-    return status == KOL_OK ? serve_to_json(api_value_schema(kind), api_find_schema,
-                                            asked.hash.fields, asked.hash.count, body, err)
-                            : status;
+    if (status == KOL_OK) {
+        buf_put(body, asked.json);
+    }
+    return status;
 }
 
 static enum kol_status platform_stats(struct http_call *call, struct kol_error *err)

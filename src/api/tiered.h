@@ -19,6 +19,7 @@ struct api_asked {
     bool bad; /* what Redis has is of no use: it is replaced, although it is not older */
     /* What came of it, by the type of the key. */
     struct serve_hash hash;
+    struct str json; /* of a HASH: the object that it is */
     struct serve_set set;
     struct serve_text text;
 };
@@ -40,6 +41,9 @@ enum tier_read api_ask_take(struct api_asked *asked, const struct redis_pipe *pi
 /* Fills in the value from a copy; it is written back, with the turn (or NULL). */
 enum kol_status api_ask_load(struct api_asked *asked, struct api_copy *copy,
                              const struct tier_turn *turn, struct kol_error *err) KOL_CHECKED;
+
+/* When the event was that a value is of; 0: it does not say. A version alone is such a time. */
+int64_t api_event_time_of(const struct serve_hash *hash);
 
 /* Names the answer's dependence on the key, after its value is filled in. */
 void api_ask_tag(struct api_asked *asked);

@@ -320,20 +320,34 @@ static enum kol_status ranking_value(struct api_reader *reader, const struct str
 
 /* ---- names ---- */
 
-/* Folded name, NUL, display name, NUL, platform:kol_id, NUL, followers: all at score 0. */
-static struct str name_member(const struct engine_result *result, size_t row, struct arena *arena)
+/* Folded name, NUL, display name, NUL, platform:kol_id, NUL, followers: all at score 0. The lists
+ * have no names but folded ones: the name that is shown is in the record. */
+static enum kol_status name_member(const struct api_copy *copy, const struct engine_result *result,
+                                   size_t row, struct arena *arena, struct str *out,
+                                   struct kol_error *err)
 {
+    struct online_record record;
+    struct str name;
     struct buf text = {0};
+    const struct str platform = engine_text(result, 0, row), id = engine_text(result, 1, row);
+    enum kol_status status = online_get(copy->online, ONLINE_KOL, platform, id, &record, err);
+    if (status != KOL_OK) {
+        return status;
+    }
+    if (!online_text(&record, copy->kol.display_name, &name)) {
+        name = id;
+    }
     buf_put(&text, engine_text(result, 2, row));
     buf_putc(&text, '\0');
-    buf_put(&text, engine_text(result, 3, row));
+    buf_put(&text, name);
     buf_putc(&text, '\0');
-    buf_put(&text, engine_text(result, 0, row));
+    buf_put(&text, platform);
     buf_putc(&text, ':');
-    buf_put(&text, engine_text(result, 1, row));
+    buf_put(&text, id);
     buf_putc(&text, '\0');
-    buf_put_int64(&text, engine_null(result, 4, row) ? 0 : engine_int(result, 4, row));
-    return keep(&text, arena);
+    buf_put_int64(&text, engine_null(result, 3, row) ? 0 : engine_int(result, 3, row));
+    *out = keep(&text, arena);
+    return KOL_OK;
 }
 
 static enum kol_status names_value(struct api_reader *reader, struct arena *arena,
@@ -350,15 +364,14 @@ static enum kol_status names_value(struct api_reader *reader, struct arena *aren
         return status;
     }
     buf_printf(&sql,
-               "SELECT platform::VARCHAR, kol_id, coalesce(name_folded, id_folded), "
-               "coalesce(display_name, kol_id), followers_count FROM kols "
-               "ORDER BY followers_count DESC NULLS LAST, 1, 2 LIMIT %d",
+               "SELECT platform::VARCHAR, kol_id, coalesce(nullif(name_folded, ''), id_folded), "
+               "followers_count FROM kols_by_followers LIMIT %d",
                SERVE_MEMBERS_MAX);
     status = api_lists_query(session, &sql, &result, err);
     while (status == KOL_OK && (status = engine_next(result, &rows, err)) == KOL_OK && rows) {
-        for (size_t row = 0; row < rows && (int64_t)count < kols; row++) {
-            members[count++] =
-                (struct serve_member){.name = name_member(result, row, arena), .score = 0};
+        for (size_t row = 0; row < rows && (int64_t)count < kols && status == KOL_OK; row++) {
+            members[count].score = 0;
+            status = name_member(reader->copy, result, row, arena, &members[count++].name, err);
         }
     }
     engine_result_free(&result);
