@@ -59,6 +59,7 @@ struct warm {
     int64_t placed_ns;       /* when the file was last written */
     struct warm_place older; /* of the interrupted warm; part -2: there is none */
     bool full;               /* no more room */
+    bool broken;             /* the source failed */
 };
 
 /* ---- keys that were written ---- */
@@ -398,6 +399,7 @@ static enum kol_status put_hot(struct warm *warm, struct str key, struct kol_err
     if (status == KOL_NOT_FOUND) {
         return KOL_OK; /* it was asked for, but there is none such any more */
     }
+    warm->broken = status != KOL_OK;
     if (status != KOL_OK || !part_of(item.kind, &part) || !warm->options.parts[part] ||
         is_written(&warm->hot, item.key)) {
         return status;
@@ -470,6 +472,8 @@ static enum kol_status walk_part(struct warm *warm, enum warm_part part, struct 
                                     &count, err);
         if (status == KOL_OK) {
             status = put_items(warm, part, items, count, err);
+        } else {
+            warm->broken = true;
         }
         show(warm, warm_part_names[part]);
         (void)is_stopped(warm);
@@ -680,6 +684,22 @@ static void end(struct warm *warm)
     buf_free(&warm->older.key);
 }
 
+/* Brings to Redis what is still in pipes, whatever the walk came to, unless that is Redis's failure
+ * itself. A statement of the source that a signal ended is no failure. */
+static enum kol_status land(struct warm *warm, enum kol_status walked, struct kol_error *err)
+{
+    if (walked == KOL_INTERRUPTED && warm->broken) {
+        warm->report->interrupted = true;
+        walked = KOL_OK;
+    }
+    if (walked == KOL_OK) {
+        return flush(warm, err);
+    }
+    const enum kol_status flushed = warm->broken ? flush(warm, NULL) : walked;
+    (void)flushed; /* the first failure is the one to tell */
+    return walked;
+}
+
 enum kol_status warm_run(const struct warm_source *source, const struct warm_options *options,
                          struct warm_report *report, struct kol_error *err)
 {
@@ -692,10 +712,7 @@ enum kol_status warm_run(const struct warm_source *source, const struct warm_opt
         status = find_place(&warm, err);
     }
     if (status == KOL_OK) {
-        status = run_parts(&warm, err);
-        if (status == KOL_OK) {
-            status = flush(&warm, err);
-        }
+        status = land(&warm, run_parts(&warm, err), err);
         if (status == KOL_OK) {
             status = finish(&warm, began_ns, err);
         } else {
