@@ -19,37 +19,32 @@
 #include "base/clock.h"
 #include "base/file.h"
 #include "base/mem.h"
-#include "cmd/command.h"
+#include "cmd/doctor.h"
 #include "online/online.h"
 #include "registry/registry.h"
 
 #define LEAST_FREE (INT64_C(1) << 30) /* bytes on the disk of the data folder */
 
-enum finding { FINE, NOTE, WRONG };
-
-/* What a check found: appends a sentence to `says`. */
-typedef enum finding check(const struct invocation *call, struct buf *says);
-
-static enum finding wrong(struct buf *says, const struct kol_error *err)
+static enum doctor_finding wrong(struct buf *says, const struct kol_error *err)
 {
     buf_puts(says, err->message);
-    return WRONG;
+    return DOCTOR_WRONG;
 }
 
 /* What is not there yet is no fault. */
-static enum finding of_status(struct buf *says, const struct kol_error *err)
+static enum doctor_finding of_status(struct buf *says, const struct kol_error *err)
 {
     buf_puts(says, err->message);
-    return err->status == KOL_NOT_FOUND ? NOTE : WRONG;
+    return err->status == KOL_NOT_FOUND ? DOCTOR_NOTE : DOCTOR_WRONG;
 }
 
-static enum finding check_data(const struct invocation *call, struct buf *says)
+static enum doctor_finding check_data(const struct invocation *call, struct buf *says)
 {
     struct statvfs disk;
     struct kol_error err;
     if (!file_exists(call->data)) {
         buf_printf(says, "%s is not there yet: `kol demo` or `kol import` makes it", call->data);
-        return NOTE;
+        return DOCTOR_NOTE;
     }
     if (access(call->data, R_OK | W_OK | X_OK) != 0 || statvfs(call->data, &disk) != 0) {
         (void)kol_fail_errno(&err, errno, "%s cannot be written by this user", call->data);
@@ -62,12 +57,12 @@ static enum finding check_data(const struct invocation *call, struct buf *says)
     buf_printf(says, "%s, %lld MiB free", call->data, (long long)(left >> 20));
     if (left < LEAST_FREE) {
         buf_puts(says, ": make space before the log or the lake is full");
-        return WRONG;
+        return DOCTOR_WRONG;
     }
-    return FINE;
+    return DOCTOR_FINE;
 }
 
-static enum finding check_log(const struct invocation *call, struct buf *says)
+static enum doctor_finding check_log(const struct invocation *call, struct buf *says)
 {
     struct bus *bus;
     struct bus_topic *topics;
@@ -84,10 +79,10 @@ static enum finding check_log(const struct invocation *call, struct buf *says)
     }
     buf_printf(says, "%zu topics", count);
     free(topics);
-    return FINE;
+    return DOCTOR_FINE;
 }
 
-static enum finding check_lake(const struct invocation *call, struct buf *says)
+static enum doctor_finding check_lake(const struct invocation *call, struct buf *says)
 {
     struct lake *lake;
     struct kol_error err;
@@ -96,10 +91,10 @@ static enum finding check_lake(const struct invocation *call, struct buf *says)
     }
     lake_close(&lake);
     buf_puts(says, "its catalog can be read");
-    return FINE;
+    return DOCTOR_FINE;
 }
 
-static enum finding check_copy(const struct invocation *call, struct buf *says)
+static enum doctor_finding check_copy(const struct invocation *call, struct buf *says)
 {
     struct online_copy *copy;
     struct kol_error err;
@@ -112,10 +107,10 @@ static enum finding check_copy(const struct invocation *call, struct buf *says)
                (long long)info->kols, (long long)info->contents);
     clock_format(says, info->built_us);
     online_close(&copy);
-    return FINE;
+    return DOCTOR_FINE;
 }
 
-static enum finding check_models(const struct invocation *call, struct buf *says)
+static enum doctor_finding check_models(const struct invocation *call, struct buf *says)
 {
     struct score_models models;
     struct kol_error err;
@@ -127,27 +122,27 @@ static enum finding check_models(const struct invocation *call, struct buf *says
                models.by_kind[SCORE_SUCCESS].gbdt ? models.by_kind[SCORE_SUCCESS].version
                                                   : "the rule");
     registry_serving_free(&models);
-    return trust ? FINE : NOTE;
+    return trust ? DOCTOR_FINE : DOCTOR_NOTE;
 }
 
-static enum finding check_keys(const struct invocation *call, struct buf *says)
+static enum doctor_finding check_keys(const struct invocation *call, struct buf *says)
 {
     struct arena arena;
     struct api_key *keys;
     struct stat stat_of;
     struct kol_error err;
     size_t count;
-    enum finding finding = FINE;
+    enum doctor_finding finding = DOCTOR_FINE;
     char *path = file_join(call->data, "keys.json");
     arena_init(&arena, 0);
     if (api_key_list(call->data, &arena, &keys, &count, &err) != KOL_OK) {
         finding = wrong(says, &err);
     } else if (count && stat(path, &stat_of) == 0 && (stat_of.st_mode & 077)) {
         buf_printf(says, "others may read %s: chmod 600", path);
-        finding = WRONG;
+        finding = DOCTOR_WRONG;
     } else {
         buf_printf(says, "%zu keys%s", count, count ? "" : ": none is asked for on this machine");
-        finding = count ? FINE : NOTE;
+        finding = count ? DOCTOR_FINE : DOCTOR_NOTE;
     }
     arena_free(&arena);
     free(path);
@@ -155,7 +150,7 @@ static enum finding check_keys(const struct invocation *call, struct buf *says)
 }
 
 /* Whether `kol serve` could listen where it is told to. */
-static enum finding check_port(const struct invocation *call, struct buf *says)
+static enum doctor_finding check_port(const struct invocation *call, struct buf *says)
 {
     char port[16];
     const char *host = config_text(call->config, OPTION_SERVE_HOST);
@@ -165,7 +160,7 @@ static enum finding check_port(const struct invocation *call, struct buf *says)
     int rc = getaddrinfo(host, port, &hints, &found);
     if (rc != 0) {
         buf_printf(says, "%s: %s", host, gai_strerror(rc));
-        return WRONG;
+        return DOCTOR_WRONG;
     }
     const int on = 1;
     int fd = socket(found->ai_family, SOCK_STREAM | SOCK_CLOEXEC, 0);
@@ -178,38 +173,38 @@ static enum finding check_port(const struct invocation *call, struct buf *says)
     }
     if (bound) {
         buf_printf(says, "%s:%s is free", host, port);
-        return FINE;
+        return DOCTOR_FINE;
     }
     buf_printf(says, "%s:%s: %s%s", host, port, strerror(errnum),
                errnum == EADDRINUSE ? " (by `kol serve`, perhaps)" : "");
-    return errnum == EADDRINUSE ? NOTE : WRONG;
+    return errnum == EADDRINUSE ? DOCTOR_NOTE : DOCTOR_WRONG;
 }
 
-static enum finding check_certificate(const struct invocation *call, struct buf *says)
+static enum doctor_finding check_certificate(const struct invocation *call, struct buf *says)
 {
     const char *certificate = config_text(call->config, OPTION_SERVE_TLS_CERTIFICATE);
     const char *key = config_text(call->config, OPTION_SERVE_TLS_KEY);
     if (!certificate && !key) {
         buf_puts(says, "none: plain HTTP");
-        return NOTE;
+        return DOCTOR_NOTE;
     }
     if (!certificate || !key) {
         buf_puts(says, "serve.tls_certificate and serve.tls_key belong together");
-        return WRONG;
+        return DOCTOR_WRONG;
     }
     const char *const files[] = {certificate, key};
     for (size_t i = 0; i < ARRAY_LEN(files); i++) {
         if (access(files[i], R_OK) != 0) {
             buf_printf(says, "%s: %s", files[i], strerror(errno));
-            return WRONG;
+            return DOCTOR_WRONG;
         }
     }
     buf_puts(says, "both files can be read");
-    return FINE;
+    return DOCTOR_FINE;
 }
 
 /* Options that somebody has set and that no command of this version reads. */
-static enum finding check_unread(const struct invocation *call, struct buf *says)
+static enum doctor_finding check_unread(const struct invocation *call, struct buf *says)
 {
     for (size_t i = 0; i < OPTION_COUNT; i++) {
         if (!*command_options[i].used_by &&
@@ -219,40 +214,36 @@ static enum finding check_unread(const struct invocation *call, struct buf *says
     }
     if (!says->len) {
         buf_puts(says, "every option that is set is read");
-        return FINE;
+        return DOCTOR_FINE;
     }
     buf_puts(says, ": set, but this version reads none of them");
-    return NOTE;
+    return DOCTOR_NOTE;
 }
 
 static const struct {
     const char *name;
-    check *run;
+    doctor_check *run;
 } checks[] = {
-    {"data folder", check_data},
-    {"event log", check_log},
-    {"lake", check_lake},
-    {"online copy", check_copy},
-    {"models", check_models},
-    {"keys", check_keys},
-    {"address", check_port},
-    {"certificate", check_certificate},
+    {"data folder", check_data},      {"event log", check_log},           {"lake", check_lake},
+    {"online copy", check_copy},      {"models", check_models},           {"keys", check_keys},
+    {"address", check_port},          {"certificate", check_certificate}, {"redis", doctor_redis},
     {"other services", check_unread},
 };
 
 enum kol_status cmd_doctor(const struct invocation *call, struct kol_error *err)
 {
     static const char *const columns[] = {"check", "state", "says"};
-    static const char *const states[] = {[FINE] = "ok", [NOTE] = "note", [WRONG] = "wrong"};
+    static const char *const states[] = {
+        [DOCTOR_FINE] = "ok", [DOCTOR_NOTE] = "note", [DOCTOR_WRONG] = "wrong"};
     struct rows *rows = rows_begin(stdout, call->format, columns, ARRAY_LEN(columns));
     size_t wrongs = 0;
     for (size_t i = 0; i < ARRAY_LEN(checks); i++) {
         struct buf says = {0};
-        enum finding finding = checks[i].run(call, &says);
+        enum doctor_finding finding = checks[i].run(call, &says);
         rows_text(rows, str_of(checks[i].name));
         rows_text(rows, str_of(states[finding]));
         rows_text(rows, buf_str(&says));
-        wrongs += finding == WRONG;
+        wrongs += finding == DOCTOR_WRONG;
         buf_free(&says);
     }
     enum kol_status status = rows_end(&rows, err);
