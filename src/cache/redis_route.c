@@ -57,6 +57,7 @@ struct routing {
     struct part *parts;        /* of this round */
     size_t part_count, part_room;
     bool pausing, doubting; /* before the next round */
+    int64_t reserve_ns;     /* before the limit, in which no round begins */
     enum kol_status status; /* what ends all of it */
     struct kol_error err;
     enum kol_status unreachable; /* why commands were not even sent, if only for now */
@@ -339,6 +340,9 @@ static void take_parts(struct routing *routing, int64_t limit_ns)
 /* Waits before the next round; false: there is no time for another. */
 static bool rest(struct routing *routing, int round, int64_t limit_ns)
 {
+    /* A round that the limit cuts off would leave nobody knowing what was run: none is begun in the
+     * last part of the time. */
+    limit_ns -= routing->reserve_ns;
     if (routing->pausing || round >= ROUNDS_AT_ONCE) {
         const int doublings = round < 5 ? round : 5;
         int64_t pause_ns = (int64_t)FIRST_PAUSE_US * 1000 << doublings;
@@ -380,6 +384,9 @@ static void run_rounds(struct routing *routing, int64_t deadline_ns)
         connect_parts(routing, limit_ns ? limit_ns : deadline_ns);
         limit_ns = limit_ns ? limit_ns
                             : redis_earlier(deadline_ns, routing->pipe->redis->options.answer_us);
+        if (round == 0) {
+            routing->reserve_ns = (limit_ns - clock_mono_ns()) / 4;
+        }
         if (routing->status == KOL_OK) {
             talk(routing, limit_ns);
             take_parts(routing, limit_ns);

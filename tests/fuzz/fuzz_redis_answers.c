@@ -3,7 +3,7 @@
  *
  * The first byte says how many answers are wanted, the second in which pieces the rest comes. In
  * pieces or at once, it must come to the same; and every byte of every answer is read, so that ASan
- * sees what does not belong to it.
+ * sees what does not belong to it. Each answer is also taken for what a cluster says of its slots.
  */
 #include <hiredis/hiredis.h>
 #include <stdlib.h>
@@ -26,6 +26,25 @@ static void describe(struct buf *out, const struct redis_answer *answer)
     buf_putc(out, ';');
 }
 
+/* What is made of an answer as that to CLUSTER SLOTS, or as a redirection. */
+static void take_for_slots(const struct redis_answer *answer)
+{
+    static struct redis_range ranges[REDIS_SLOTS];
+    size_t count = 0;
+    struct str host = {0};
+    int port = 0;
+    if (redis_read_slots(answer, ranges, &count, NULL) == KOL_OK) {
+        for (size_t i = 0; i < count; i++) {
+            KOL_ASSERT(ranges[i].first <= ranges[i].last && ranges[i].last < REDIS_SLOTS);
+            KOL_ASSERT(ranges[i].port > 0 && ranges[i].port <= 65535);
+        }
+    }
+    if (redis_read_endpoint(answer->text, &host, &port)) {
+        KOL_ASSERT(host.len < answer->text.len && port > 0 && port <= 65535);
+    }
+    KOL_ASSERT(redis_slot(answer->text) < REDIS_SLOTS);
+}
+
 /* Reads all of `bytes`, at most `piece` at a time. */
 static enum kol_status read_all(struct str bytes, size_t piece, size_t wanted, struct buf *out)
 {
@@ -43,6 +62,7 @@ static enum kol_status read_all(struct str bytes, size_t piece, size_t wanted, s
     KOL_ASSERT(status == KOL_OK || status == KOL_CORRUPT);
     for (size_t i = 0; i < reading.got; i++) {
         describe(out, &reading.answers[i]);
+        take_for_slots(&reading.answers[i]);
     }
     redisReaderFree(reader);
     arena_free(&arena);
