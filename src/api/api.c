@@ -42,6 +42,7 @@ static void set_hooks(struct api *api)
     api->app.user = api;
     api->app.keeps = api->l1 != NULL;
     api->app.quick = api_quick;
+    api->app.gather = api->gather ? api_gather_take : NULL;
     api->app.work = api_work;
     api->app.identify = api->options.open ? NULL : identify;
     api->app.observe = observe;
@@ -129,6 +130,9 @@ enum kol_status api_open(const struct api_options *options, struct api **out, st
         api_close(&api);
         return status;
     }
+    if (api->tier && api->options.redis_first) {
+        api->gather = api_gather_start(api);
+    }
     set_hooks(api);
     api->red = api_red_new(&api->app);
     if (api->tier && options->redis_patient && options->warm_interval_us) {
@@ -144,6 +148,7 @@ void api_close(struct api **api_at)
     if (!api) {
         return;
     }
+    api_gather_stop(&api->gather);
     api_warmer_stop(&api->warmer);
     tier_close(&api->tier);
     redis_close(&api->options.redis); /* where no tier took it */

@@ -14,6 +14,7 @@
  *   kols.c scores.c explain.c history.c similar.c content.c trending.c stats.c search.c predict.c
  *   forecast.c events.c admin.c ops.c    the handlers, one resource each
  *   value.h     values of the cache between processes (Redis); tiered.c, values.c, mend.c
+ *   gather.c    calls that ask Redis for a key each, asked at once
  *   live.c      scores that Redis has of newer events; warmer.c keeps Redis warm
  *
  * How to add a resource: its rows are in routes_<resource>.def; write the handlers in
@@ -152,6 +153,7 @@ struct api {
     struct l1 *l1;             /* NULL: no cache */
     struct tier *tier;         /* Redis behind it; NULL: none is configured */
     struct api_warmer *warmer; /* NULL: none, or without Redis */
+    struct api_gather *gather; /* NULL: Redis is not asked first */
     struct api_keys *keys;
     struct api_usage *usage;
     struct api_red *red;
@@ -165,6 +167,7 @@ struct api {
 
 /* What a call holds, in its slot; made at the first use, let go by api_call_end(), which cached.c
  * calls behind every handler. */
+struct api_asked; /* see tiered.h */
 struct api_call {
     struct api *api;
     struct api_copy *copy;
@@ -174,8 +177,9 @@ struct api_call {
     struct l1_load *load; /* whose end others may wait for; NULL: none */
     struct str *tags;     /* in the call's arena */
     size_t tag_count;
-    bool too_many_tags;    /* the answer is not kept */
-    const char *tier_said; /* how Redis was of use, for Cache-Status; NULL: it was not asked */
+    bool too_many_tags;      /* the answer is not kept */
+    struct api_asked *asked; /* what was read for it ahead, see gather.c; NULL: nothing */
+    const char *tier_said;   /* how Redis was of use, for Cache-Status; NULL: it was not asked */
 };
 struct api_call *api_call_of(struct http_call *call);
 void api_call_end(struct http_call *call);
@@ -210,6 +214,14 @@ void api_work(struct http_call *call, void *user);
 /* Takes answers out of the cache in the process: those under a "key" (of the cache, or of Redis),
  * a "prefix", a "tag", or "all"; returns how many. */
 size_t api_purge_l1(struct api *api, struct str what, struct str name);
+
+/* ---- gather.c ---- */
+
+/* A thread that asks Redis for the keys of many calls at once. */
+struct api_gather;
+struct api_gather *api_gather_start(struct api *api);
+void api_gather_stop(struct api_gather **gather); /* no call is under way any more */
+bool api_gather_take(struct http_call *call, void (*work)(void *call), void *user);
 
 /* ---- warmer.c ---- */
 

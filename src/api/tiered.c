@@ -199,12 +199,31 @@ enum tier_read api_ask_take(struct api_asked *asked, const struct redis_pipe *pi
         asked->bad = true;
         return TIER_BAD;
     }
+    asked->print = print;
     tier_saw(asked->tier, asked->key, print);
     return TIER_HIT;
 }
 
+/* What was read ahead for this call, where it still counts. */
+static bool take_ahead(struct api_asked *asked)
+{
+    struct api_call *held = api_call_of(asked->call);
+    struct api_asked *ahead = held->asked;
+    held->asked = NULL;
+    if (!ahead || ahead->read != TIER_HIT || !str_equal(ahead->key, asked->key) ||
+        !tier_still_sees(asked->tier, ahead->key, ahead->print)) {
+        return false;
+    }
+    *asked = *ahead;
+    return true;
+}
+
 static enum tier_read look(struct api_asked *asked)
 {
+    if (take_ahead(asked)) {
+        tier_count(asked->tier, TIER_HIT);
+        return TIER_HIT;
+    }
     struct redis_pipe *pipe = tier_pipe(asked->tier);
     enum tier_read read = TIER_SKIPPED;
     if (pipe) {
@@ -396,14 +415,21 @@ static bool name_of(struct http_call *call, const char *field, struct str *platf
     return !named.len; /* platform:platform:id */
 }
 
+/* The key of a KOL's or content's value; false: no key is spelled so. */
+static bool named_key(struct api_asked *asked, struct http_call *call, const char *field,
+                      enum serve_key bare, enum serve_key on)
+{
+    struct str platform, id;
+    return name_of(call, field, &platform, &id) &&
+           api_ask_init(asked, call, platform.len ? on : bare, platform.len ? platform : id,
+                        platform.len ? id : STR(""));
+}
+
 static enum kol_status named_object(struct http_call *call, const char *field, enum serve_key bare,
                                     enum serve_key on, struct buf *body, struct kol_error *err)
 {
     struct api_asked asked;
-    struct str platform, id;
-    if (!name_of(call, field, &platform, &id) ||
-        !api_ask_init(&asked, call, platform.len ? on : bare, platform.len ? platform : id,
-                      platform.len ? id : STR(""))) {
+    if (!named_key(&asked, call, field, bare, on)) {
         return kol_fail(err, KOL_NOT_FOUND, "no key is spelled so");
     }
     enum kol_status status = api_ask(&asked, err);
@@ -559,34 +585,50 @@ static enum kol_status list_kols(struct http_call *call, struct kol_error *err)
 
 static const struct tiered {
     http_handler *handle, *first;
+    /* Of those that are one hash of a name: */
+    const char *field;
+    enum serve_key bare, on;
 } tiered[] = {
-    {api_get_kol, get_kol},
-    {api_get_kol_scores, get_scores},
-    {api_get_score, get_scores},
-    {api_get_kol_trust, get_trust},
-    {api_get_content, get_content},
-    {api_platform_stats, platform_stats},
-    {api_daily_stats, daily_stats},
-    {api_list_kols, list_kols},
-    {api_top_kols, api_tiered_top},
-    {api_trending_content, api_tiered_trending},
-    {api_trending_kols, api_tiered_ranking},
+    {api_get_kol, get_kol, "kol_id", SERVE_KEY_PROFILE, SERVE_KEY_PROFILE_ON},
+    {api_get_kol_scores, get_scores, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON},
+    {api_get_score, get_scores, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON},
+    {api_get_kol_trust, get_trust, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON},
+    {api_get_content, get_content, "content_id", SERVE_KEY_CONTENT, SERVE_KEY_CONTENT_ON},
+    {.handle = api_platform_stats, .first = platform_stats},
+    {.handle = api_daily_stats, .first = daily_stats},
+    {.handle = api_list_kols, .first = list_kols},
+    {.handle = api_top_kols, .first = api_tiered_top},
+    {.handle = api_trending_content, .first = api_tiered_trending},
+    {.handle = api_trending_kols, .first = api_tiered_ranking},
 };
 
-static http_handler *first_of(const struct http_route *route)
+static const struct tiered *find_tiered(const struct http_call *call)
 {
     for (size_t i = 0; i < ARRAY_LEN(tiered); i++) {
-        if (tiered[i].handle == route->handle) {
-            return tiered[i].first;
+        if (tiered[i].handle == http_call_route(call)->handle) {
+            return &tiered[i];
         }
     }
     return NULL;
 }
 
+bool api_tiered_by_key(struct http_call *call)
+{
+    const struct tiered *found = find_tiered(call);
+    return found && found->field;
+}
+
+struct api_asked *api_tiered_key(struct http_call *call)
+{
+    const struct tiered *found = find_tiered(call);
+    struct api_asked *asked = arena_alloc(http_call_arena(call), sizeof *asked);
+    return named_key(asked, call, found->field, found->bare, found->on) ? asked : NULL;
+}
+
 bool api_waits(struct http_call *call)
 {
     const struct tier *tier = api_of(call)->tier;
-    return tier && tier_is_first(tier) && first_of(http_call_route(call));
+    return tier && tier_is_first(tier) && find_tiered(call);
 }
 
 enum kol_status api_handle(struct http_call *call, struct kol_error *err)
@@ -596,7 +638,7 @@ enum kol_status api_handle(struct http_call *call, struct kol_error *err)
     if (!api_waits(call)) {
         return route->handle(call, err);
     }
-    enum kol_status status = first_of(route)(call, &why);
+    enum kol_status status = find_tiered(call)->first(call, &why);
     if (status == KOL_OK) {
         return status;
     }

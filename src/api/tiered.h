@@ -16,6 +16,8 @@ struct api_asked {
     enum serve_key kind;
     struct str parts[SERVE_PARTS];
     struct str key;
+    uint64_t print; /* of what Redis has; 0: nothing, or the value is from the copy */
+    enum tier_read read;
     bool bad; /* what Redis has is of no use: it is replaced, although it is not older */
     /* What came of it, by the type of the key. */
     struct serve_hash hash;
@@ -44,6 +46,11 @@ enum kol_status api_ask_load(struct api_asked *asked, struct api_copy *copy,
 
 /* When the event was that a value is of; 0: it does not say. A version alone is such a time. */
 int64_t api_event_time_of(const struct serve_hash *hash);
+
+/* Whether the call is answered from one hash, and its key then, in the call's arena (NULL: none is
+ * spelled so). */
+bool api_tiered_by_key(struct http_call *call);
+struct api_asked *api_tiered_key(struct http_call *call);
 
 /* Names the answer's dependence on the key, after its value is filled in. */
 void api_ask_tag(struct api_asked *asked);

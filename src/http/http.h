@@ -308,6 +308,9 @@ struct http_app {
     struct http_answer *(*quick)(struct http_call *call, struct http_sending *sending, void *user);
     /* On a worker: ends the call by http_finish() now or later. NULL: handle(), take, finish. */
     void (*work)(struct http_call *call, void *user);
+    /* On the event thread, must not wait: true where the app itself runs `work(call)` soon, on a
+     * thread of its own or by http_run(). NULL, or false: a worker runs it. */
+    bool (*gather)(struct http_call *call, void (*work)(void *call), void *user);
     /* NULL: no keys, all is open. */
     bool (*identify)(struct str key, struct http_identity *out, void *user);
     /* After each request, for metrics and usage; any thread; route NULL where none was found. */

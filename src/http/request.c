@@ -190,6 +190,10 @@ static void hand_over(struct http_call *call)
         return;
     }
     atomic_fetch_add_explicit(&server->queued, 1, memory_order_relaxed);
+    const struct http_app *app = server->app;
+    if (app->gather && app->gather(call, work, app->user)) {
+        return;
+    }
     if (!pool_try_submit(server->pool, work, call)) {
         atomic_fetch_sub_explicit(&server->queued, 1, memory_order_relaxed);
         atomic_fetch_add_explicit(&server->refused_busy, 1, memory_order_relaxed);

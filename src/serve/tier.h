@@ -67,6 +67,8 @@ void tier_count(struct tier *tier, enum tier_read read);
 
 /* See above. `print`: of what was read. */
 void tier_saw(struct tier *tier, struct str key, uint64_t print);
+/* Whether that is still what was last seen of the key: nothing else was told of it since. */
+bool tier_still_sees(struct tier *tier, struct str key, uint64_t print);
 /* What is kept of this key from here on did not come from it. */
 void tier_saw_not(struct tier *tier, struct str key);
 

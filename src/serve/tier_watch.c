@@ -85,6 +85,11 @@ static uint64_t seen_of(struct tier *tier, struct str key, bool forget)
     return print;
 }
 
+bool tier_still_sees(struct tier *tier, struct str key, uint64_t print)
+{
+    return print && seen_of(tier, key, false) == print;
+}
+
 void tier_saw_not(struct tier *tier, struct str key)
 {
     (void)seen_of(tier, key, true);
