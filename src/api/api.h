@@ -35,6 +35,8 @@ struct api_options {
     int64_t redis_ask_us;        /* longest for one exchange of a request; 0: the tier's own */
     int64_t warm_interval_us;    /* how often Redis is warmed; 0: never by the server */
     double warm_fill;            /* see struct warm_options */
+    bool older_scores;           /* likewise, for whatever writes scores */
+    const char *version;         /* of the program; may be NULL */
 };
 
 /* KOL_NOT_FOUND where there is no data folder. Without an online copy or a model it opens all the

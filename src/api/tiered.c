@@ -258,8 +258,13 @@ static enum kol_status to_fields(struct api_asked *asked, const struct warm_item
     }
     asked->hash = (struct serve_hash){
         .fields = fields, .count = count, .snapshot = snapshot, .version = item->version};
-    write->fields = written;
-    write->field_count = kept;
+    const bool score = asked->kind == SERVE_KEY_SCORE || asked->kind == SERVE_KEY_SCORE_ON;
+    if (score && api_of(asked->call)->options.older_scores) {
+        write->text = warm_older_score(written, kept, write->as_of, snapshot, arena);
+    } else {
+        write->fields = written;
+        write->field_count = kept;
+    }
     return write_out(asked, err);
 }
 
@@ -390,6 +395,9 @@ enum kol_status api_ask(struct api_asked *asked, struct kol_error *err)
     api_ask_tag(asked);
     if (read == TIER_SKIPPED) {
         return kol_fail(err, KOL_NOT_FOUND, "redis is not to be asked now");
+    }
+    if (read == TIER_HIT && asked->hash.older_form && asked->hash.snapshot) {
+        return kol_fail(err, KOL_NOT_FOUND, "the copy knows more than the older form of a score");
     }
     enum kol_status status = read == TIER_HIT ? KOL_OK : load_by_turns(asked, err);
     if (status == KOL_OK && snapshot_of(asked) && !held->copy) {

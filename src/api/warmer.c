@@ -61,6 +61,8 @@ static void warm(struct api_warmer *warmer)
         .redis = api->options.redis_patient,
         .heat = tier_heat(api->tier),
         .fill = api->options.warm_fill,
+        .older_scores = api->options.older_scores,
+        .version = api->options.version,
         .stop = is_stopped,
         .user = warmer,
     };

@@ -17,6 +17,7 @@
 #include "base/signals.h"
 #include "cmd/redis.h"
 #include "cmd/serve.h"
+#include "version.h"
 
 enum { TICK_MS = 1000, WARM_ANSWER_US = 5000000 };
 
@@ -108,6 +109,8 @@ static struct api_options api_options(const struct invocation *call, bool open)
         .log_retention_bytes = config_int(config, OPTION_LOG_RETENTION_BYTES),
         .redis_first = config_bool(config, OPTION_REDIS_FIRST),
         .redis_ask_us = config_int(config, OPTION_REDIS_ANSWER_TIME),
+        .older_scores = config_int(config, OPTION_REDIS_SCORE_FORMAT) == 1,
+        .version = KOL_VERSION,
         .warm_interval_us = config_int(config, OPTION_WARM_INTERVAL),
         .warm_fill = (double)config_int(config, OPTION_WARM_FILL) / 100,
     };

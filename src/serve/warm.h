@@ -96,4 +96,9 @@ struct warm_report {
 enum kol_status warm_run(const struct warm_source *source, const struct warm_options *options,
                          struct warm_report *report, struct kol_error *err) KOL_CHECKED;
 
+/* The older form of a score, out of the members of KOLScore: JSON {trust_score, trust_label,
+ * timestamp} and the snapshot; `as_of` stands in for a score without a time. In the arena. */
+struct str warm_older_score(const struct serve_field *fields, size_t count, struct str as_of,
+                            int64_t snapshot, struct arena *arena);
+
 #endif

@@ -6,10 +6,8 @@
 
 enum { ARGUMENT_BYTES = 10 }; /* that stand around one argument on the way, about */
 
-/* The older form of a score: {trust_score, trust_label, timestamp}, and the snapshot that it is of.
- */
-static struct str make_older_score(const struct warm_source *source, struct arena *arena,
-                                   const struct serve_field *fields, size_t count)
+struct str warm_older_score(const struct serve_field *fields, size_t count, struct str as_of,
+                            int64_t snapshot, struct arena *arena)
 {
     const struct serve_field *score = serve_field(fields, count, "trust_score");
     const struct serve_field *label = serve_field(fields, count, "trust_label");
@@ -19,8 +17,8 @@ static struct str make_older_score(const struct warm_source *source, struct aren
                STR_FORMAT(score ? score->value : STR("null")));
     text_put_json(&text, label ? label->value : STR("unknown"));
     buf_puts(&text, ",\"timestamp\":");
-    text_put_json(&text, scored_at ? scored_at->value : source->as_of);
-    buf_printf(&text, ",\"snapshot\":%lld}", (long long)source->snapshot);
+    text_put_json(&text, scored_at ? scored_at->value : as_of);
+    buf_printf(&text, ",\"snapshot\":%lld}", (long long)snapshot);
     const struct str copy = arena_copy(arena, buf_str(&text));
     buf_free(&text);
     return copy;
@@ -35,7 +33,7 @@ static enum kol_status make_fields(const struct warm_item *item, const struct wa
     const bool score = item->kind == SERVE_KEY_SCORE || item->kind == SERVE_KEY_SCORE_ON;
     const enum kol_status status = serve_to_fields(item->json, arena, &fields, &count, err);
     if (status == KOL_OK && score && options->older_scores) {
-        write->text = make_older_score(source, arena, fields, count);
+        write->text = warm_older_score(fields, count, source->as_of, source->snapshot, arena);
     } else if (status == KOL_OK) {
         write->fields = fields;
         write->field_count = count;
