@@ -8,7 +8,7 @@ set -eu
 
 "$root/tools/build.sh" release src/kol
 cd "$root"
-for page in api commands config events lake metrics errors presets scores; do
+for page in api cache-keys commands config events lake metrics errors presets scores; do
     build/release/src/kol docs "$page" >"docs/$page.md.new"
     mv "docs/$page.md.new" "docs/$page.md"
 done

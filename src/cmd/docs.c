@@ -196,6 +196,7 @@ static const struct {
     bool markdown; /* begins with the remark that it is generated */
 } pages[] = {
     {"api", docs_api, true},
+    {"cache-keys", docs_cache, true},
     {"commands", docs_commands, true},
     {"config", docs_config, true},
     {"events", docs_events, true},

@@ -15,6 +15,7 @@ typedef enum kol_status (*docs_page)(struct buf *out, const struct invocation *c
                                      struct kol_error *err);
 
 enum kol_status docs_api(struct buf *out, const struct invocation *call, struct kol_error *err);
+enum kol_status docs_cache(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_events(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_lake(struct buf *out, const struct invocation *call, struct kol_error *err);
 enum kol_status docs_presets(struct buf *out, const struct invocation *call, struct kol_error *err);
@@ -28,6 +29,11 @@ void docs_put_problems(struct buf *out);
 
 /* "INT 1..65535", "one of a b", as tables show what a value may be. */
 void docs_put_kind(struct buf *out, const struct config_option *option);
+
+/* "whole number, 1 to 100": what a parameter or a member of JSON may be; schemas are explained on
+ * `page` ("": the same). */
+struct http_field;
+void docs_put_value(struct buf *out, const struct http_field *field, const char *page);
 
 /* Appends `text` as a cell of a Markdown table: '|' escaped, nothing for NULL. */
 void docs_put_cell(struct buf *out, const char *text);

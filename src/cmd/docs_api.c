@@ -49,11 +49,11 @@ void docs_put_problems(struct buf *out)
 /* ---- what a value may be ---- */
 
 /* "one of: a, b" or "whole number, 1 to 100". */
-static void put_kind(struct buf *out, const struct http_field *field)
+void docs_put_value(struct buf *out, const struct http_field *field, const char *page)
 {
     buf_puts(out, kind_names[field->kind]);
     if (field->schema) {
-        buf_printf(out, " of [%s](#%s)", field->schema, field->schema);
+        buf_printf(out, " of [%s](%s#%s)", field->schema, page, field->schema);
     }
     if (field->choices) {
         buf_puts(out, field->kind == HTTP_WORDS ? " out of:" : ":");
@@ -96,7 +96,7 @@ static void put_parameters(struct buf *out, const struct http_route *route)
         bool path = in_path(route, field);
         buf_printf(out, "| `%s`%s | %s | ", field->name, path || field->required ? "" : " ?",
                    path ? "path" : "query");
-        put_kind(out, field);
+        docs_put_value(out, field, "");
         buf_puts(out, " | ");
         docs_put_cell(out, field->fallback);
         buf_puts(out, " | ");
@@ -242,7 +242,7 @@ static void put_routes(struct buf *out, const struct http_app *app)
 static void put_member(struct buf *out, const struct http_field *field)
 {
     buf_printf(out, "| `%s`%s | ", field->name, field->required ? "" : " ?");
-    put_kind(out, field);
+    docs_put_value(out, field, "");
     buf_puts(out, field->nullable ? ", or null | " : " | ");
     docs_put_cell(out, field->help);
     buf_puts(out, " |\n");

@@ -8,7 +8,7 @@ import pytest
 
 from support import ROOT, environment
 
-PAGES = ["api", "commands", "config", "events", "lake", "metrics", "errors", "presets", "scores"]
+PAGES = ["api", "cache-keys", "commands", "config", "events", "lake", "metrics", "errors", "presets", "scores"]
 
 
 @pytest.mark.parametrize("page", PAGES)
