@@ -417,6 +417,15 @@ enum kol_status api_call_copy_numbered(struct http_call *call, int64_t number,
     return status == KOL_OK ? hold_copy(call, copy, out) : status;
 }
 
+enum kol_status api_call_try_copy(struct http_call *call, int64_t number, struct api_copy **out,
+                                  struct kol_error *err)
+{
+    struct api_call *held = api_call_of(call);
+    struct api_copy *copy;
+    enum kol_status status = api_copy_numbered(held->api->copies, number, &copy, err);
+    return status == KOL_OK ? hold_copy(call, copy, out) : status;
+}
+
 const struct score_models *api_call_models(struct http_call *call)
 {
     struct api_call *held = api_call_of(call);

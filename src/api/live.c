@@ -36,8 +36,13 @@ static json_t *value_of(const struct http_field *member, struct str text)
         }
         memcpy(digits, text.ptr, text.len);
         digits[text.len] = '\0';
+        if (strspn(digits, "+-.0123456789eE") != text.len) {
+            return NULL;
+        }
         const double number = strtod(digits, &end);
-        return *end ? NULL : json_real(number); /* NULL for what is not finite */
+        return *end || number < member->min || (member->max > 0 && number > member->max)
+                   ? NULL
+                   : json_real(number); /* NULL for what is not finite */
     case HTTP_BOOL:
         return str_is(text, "true") ? json_true() : str_is(text, "false") ? json_false() : NULL;
     case HTTP_WORDS: return json_loadb(text.ptr, text.len, 0, NULL);

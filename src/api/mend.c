@@ -64,8 +64,12 @@ static double number(const struct mending *mending, const char *name)
     }
     memcpy(text, field->value.ptr, field->value.len);
     text[field->value.len] = '\0';
+    /* strtod() takes more than a number: blanks, hexadecimal digits, infinity. */
+    if (strspn(text, "+-.0123456789eE") != field->value.len) {
+        return NAN;
+    }
     const double value = strtod(text, &end);
-    return *end ? NAN : value;
+    return *end || !isfinite(value) ? NAN : value;
 }
 
 /* ---- profiles ---- */
@@ -125,7 +129,7 @@ static void mend_composite(struct mending *mending)
     const double score =
         composite_score(number(mending, "trending_score"), number(mending, "success_score"),
                         number(mending, "trust_score"), &parts);
-    if (!isnan(score)) {
+    if (isfinite(score)) {
         add(mending, "composite_score", real_text(mending->arena, score_round(score)));
     }
     js_open(&json, '[');

@@ -194,6 +194,9 @@ enum kol_status api_call_copy(struct http_call *call, struct api_copy **out,
 /* The same for the copy that a cursor names: 410 `cursor_expired` where it is gone. */
 enum kol_status api_call_copy_numbered(struct http_call *call, int64_t number,
                                        struct api_copy **out, struct kol_error *err) KOL_CHECKED;
+/* The same without an answer where it is gone: KOL_NOT_FOUND. The call has no copy yet. */
+enum kol_status api_call_try_copy(struct http_call *call, int64_t number, struct api_copy **out,
+                                  struct kol_error *err) KOL_CHECKED;
 /* The models that serve, likewise. Never NULL; a member without a model has gbdt NULL. */
 const struct score_models *api_call_models(struct http_call *call);
 /* Names what the answer is made from, so that it is dropped from the cache when that changes. At

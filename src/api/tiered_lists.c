@@ -53,7 +53,7 @@ static enum kol_status take_copy(struct listing *listing, struct kol_error *err)
     const bool current = held->copy || !snapshot || (now && now->info->number == snapshot);
     api_copy_drop(now);
     status = current ? api_call_copy(listing->call, &listing->copy, err)
-                     : api_call_copy_numbered(listing->call, snapshot, &listing->copy, err);
+                     : api_call_try_copy(listing->call, snapshot, &listing->copy, err);
     if (status == KOL_OK && snapshot && listing->copy->info->number != snapshot) {
         status = kol_fail(err, KOL_NOT_FOUND, "the set is of another snapshot");
     }
