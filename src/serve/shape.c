@@ -24,7 +24,7 @@ static struct str plain(const struct shape_value *value, struct arena *arena)
     if (value->kind == SHAPE_TEXT) {
         return shape_text(value->raw, arena);
     }
-    if (value->kind == SHAPE_NUMBER && memchr(value->raw.ptr, '.', value->raw.len)) {
+    if (value->kind == SHAPE_NUMBER && !shape_is_whole(value->raw)) {
         struct buf shortest = {0};
         shape_put_number(value->raw, &shortest);
         const bool is_short = str_equal(buf_str(&shortest), value->raw);

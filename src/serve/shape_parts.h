@@ -51,6 +51,9 @@ bool shape_next(struct str *rest, struct shape_value *out);
 /* A text without quotes and escapes: a slice where it has none, else in `arena`. */
 struct str shape_text(struct str raw, struct arena *arena);
 
+/* Whether a number has neither a fraction nor a power. */
+bool shape_is_whole(struct str raw);
+
 /* Appends a number, or any value, as this program writes JSON. */
 void shape_put_number(struct str raw, struct buf *out);
 void shape_put(const struct shape_value *value, struct arena *arena, struct buf *out);

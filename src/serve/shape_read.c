@@ -215,12 +215,16 @@ static bool take_number(struct scan *scan)
     return true;
 }
 
+bool shape_is_whole(struct str raw)
+{
+    return !memchr(raw.ptr, '.', raw.len) && !memchr(raw.ptr, 'e', raw.len) &&
+           !memchr(raw.ptr, 'E', raw.len);
+}
+
 void shape_put_number(struct str raw, struct buf *out)
 {
     double value;
-    const bool whole = !memchr(raw.ptr, '.', raw.len) && !memchr(raw.ptr, 'e', raw.len) &&
-                       !memchr(raw.ptr, 'E', raw.len);
-    if (whole || !str_to_double(raw, &value)) {
+    if (shape_is_whole(raw) || !str_to_double(raw, &value)) {
         buf_put(out, raw); /* exact as it is, beyond 2^53 too */
     } else {
         buf_put_double(out, value);
