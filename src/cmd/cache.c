@@ -57,10 +57,16 @@ struct counts {
     int64_t siblings, others;
 };
 
-static bool is_sibling(struct str key)
+/* Whether a key is the sibling of a set; `set` is the key of that. */
+static bool is_sibling(struct str key, struct str *set)
 {
-    return str_starts(key, STR("{")) && key.len > 7 &&
-           memcmp(key.ptr + key.len - 6, "}:meta", 6) == 0;
+    static const struct str tail = {"}:meta", 6};
+    if (!str_starts(key, STR("{")) || key.len <= tail.len + 1 ||
+        memcmp(key.ptr + key.len - tail.len, tail.ptr, tail.len) != 0) {
+        return false;
+    }
+    *set = (struct str){key.ptr + 1, key.len - tail.len - 1};
+    return true;
 }
 
 /* Counts keys by kind, and those that would stay for ever. */
@@ -70,12 +76,13 @@ static enum kol_status count_some(const struct str *keys, size_t count, void *us
     struct counts *counts = user;
     struct redis_pipe *pipe = redis_pipe_new(counts->redis);
     enum serve_key *kinds = mem_alloc((count + 1) * sizeof *kinds);
+    struct str set;
     size_t asked = 0;
     for (size_t i = 0; i < count; i++) {
         if (read_kind(keys[i], &kinds[asked])) {
             redis_addf(pipe, "PTTL %S", keys[i]);
             counts->keys[kinds[asked++]]++;
-        } else if (is_sibling(keys[i])) {
+        } else if (is_sibling(keys[i], &set)) {
             counts->siblings++;
         } else {
             counts->others++;
@@ -367,15 +374,17 @@ static bool is_derived(enum serve_key kind)
            kind != SERVE_KEY_LOCK;
 }
 
-static void add_unlink(struct redis_pipe *pipe, struct str key, enum serve_key kind)
+static size_t add_unlink(struct redis_pipe *pipe, struct str key, enum serve_key kind)
 {
     redis_addf(pipe, "UNLINK %S", key);
-    if (serve_keys[kind].type == SERVE_ZSET) {
-        struct buf sibling = {0};
-        serve_key_put_meta(&sibling, key);
-        redis_addf(pipe, "UNLINK %S", buf_str(&sibling));
-        buf_free(&sibling);
+    if (serve_keys[kind].type != SERVE_ZSET) {
+        return 1;
     }
+    struct buf sibling = {0};
+    serve_key_put_meta(&sibling, key);
+    redis_addf(pipe, "UNLINK %S", buf_str(&sibling));
+    buf_free(&sibling);
+    return 2;
 }
 
 /* Takes out keys of the table; those of other programs stay whatever they begin with. */
@@ -390,9 +399,10 @@ static enum kol_status unlink_some(const struct str *keys, size_t count, void *u
         redis_clear(pipe);
         for (size_t i = from; i < count && i < from + UNLINK_AT_ONCE; i++) {
             enum serve_key kind;
-            if (read_kind(keys[i], &kind) && (!purge->derived || is_derived(kind))) {
-                add_unlink(pipe, keys[i], kind);
-                places += serve_keys[kind].type == SERVE_ZSET ? 2 : 1;
+            struct str key = keys[i];
+            (void)is_sibling(keys[i], &key); /* of an empty set it is all that there is */
+            if (read_kind(key, &kind) && (!purge->derived || is_derived(kind))) {
+                places += add_unlink(pipe, key, kind);
             }
         }
         status = run(pipe, err);

@@ -8,12 +8,13 @@
 #include "cmd/redis.h"
 #include "cmd/redis_nodes.h"
 
-enum { LEAST_VERSION = 6, SLOW_US = 5000 };
+enum { LEAST_VERSION = 6, SLOW_US = 50000 };
 
-/* What is found so far: the worst of it, and the sentences. */
+/* What is found so far: the worst of it, what is so, and what should be otherwise. */
 struct findings {
     enum doctor_finding worst;
     struct buf *says;
+    struct buf faults;
 };
 
 static void find(struct findings *findings, enum doctor_finding finding, const char *format, ...)
@@ -22,9 +23,9 @@ static void find(struct findings *findings, enum doctor_finding finding, const c
 static void find(struct findings *findings, enum doctor_finding finding, const char *format, ...)
 {
     va_list args;
-    buf_puts(findings->says, "; ");
+    buf_puts(&findings->faults, "; ");
     va_start(args, format);
-    buf_vprintf(findings->says, format, args);
+    buf_vprintf(&findings->faults, format, args);
     va_end(args);
     findings->worst = finding > findings->worst ? finding : findings->worst;
 }
@@ -94,9 +95,8 @@ static void look_at_persistence(struct findings *findings, struct str info)
     if (appends && str_is(text_of(info, "aof_last_write_status"), "err")) {
         find(findings, DOCTOR_WRONG, "it cannot write its append-only file: look into its log");
     }
-    buf_puts(findings->says, appends ? ", appends to a file"
-                                     : ", begins cold after a crash (no append-only file), which "
-                                       "costs a warm");
+    buf_puts(findings->says, appends ? ", with an append-only file"
+                                     : ", without an append-only file (cold after a crash)");
 }
 
 static enum kol_status look_at_node(struct findings *findings, struct redis_nodes *nodes,
@@ -112,8 +112,9 @@ static enum kol_status look_at_node(struct findings *findings, struct redis_node
         look_at_memory(findings, buf_str(&info));
         look_at_persistence(findings, buf_str(&info));
         look_at_server(findings, buf_str(&info));
-        if (took_us > SLOW_US * 10) {
-            find(findings, DOCTOR_NOTE, "that is slow: is it near, and is nothing else on it?");
+        if (took_us > SLOW_US) {
+            find(findings, DOCTOR_NOTE, "%.0f ms is slow: is it near, and is nothing else on it?",
+                 (double)took_us / 1000);
         }
     } else if (status == KOL_UNSUPPORTED) {
         find(findings, DOCTOR_NOTE,
@@ -147,6 +148,8 @@ enum doctor_finding doctor_redis(const struct invocation *call, struct buf *says
     if (status != KOL_OK) {
         find(&findings, DOCTOR_WRONG, "%s", err.message);
     }
+    buf_put(says, buf_str(&findings.faults));
+    buf_free(&findings.faults);
     redis_nodes_free(&nodes);
     redis_close(&redis);
     return findings.worst;
