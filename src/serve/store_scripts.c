@@ -10,26 +10,22 @@
 #include "serve/store_parts.h"
 
 /*
- * `v`, `s`: version and snapshot of what is held, 0: none; either is false where it is garbage.
- * whole() takes what HMGET or a JSON number gives.
+ * `v`, `s`: version and snapshot of what is held as texts of digits, '0': none; `v` is nil where
+ * that is garbage. `there`: whether anything is there at all, which is of interest only where it
+ * names neither. What stays is answered by 0, after `renew`. Local functions would read better, and
+ * cost the server more than all else that the script does: each run makes them anew.
  */
-#define NUMBERS                                                                                    \
-    "local function whole(x) if not x then return 0 end "                                          \
-    "if type(x)=='number' then x=string.format('%.17g',x) end "                                    \
-    "return type(x)=='string' and #x<17 and string.find(x,'^%d+$') and tonumber(x) end "
-
-/* Whether what is held stays; `there` tells whether anything is. */
-#define STAYS                                                                                      \
-    "local function stays(v,s,there) if not(v and s) then return false end "                       \
-    "local V,S=tonumber(ARGV[2]),tonumber(ARGV[3]) if v>V then return true end "                   \
-    "if ARGV[4]=='1' or v<V or s<S then return false end return s>0 or v>0 or there() end "
+#define GUARD(there, renew)                                                                        \
+    "if v and #v<17 and #s<17 and string.find(v..s,'^%d+$') then v,s=tonumber(v),tonumber(s) "     \
+    "local V,S=tonumber(ARGV[2]),tonumber(ARGV[3]) "                                               \
+    "if v and s and (v>V or ARGV[4]=='0' and v==V and s>=S and (v>0 or s>0 or " there              \
+    ")) then " renew " return 0 end end "
 
 /* The held hash; another type under the key is replaced. */
 #define GUARD_HASH                                                                                 \
-    NUMBERS STAYS                                                                                  \
-        "local k=KEYS[1] local h=redis.pcall('HMGET',k,'version','snapshot') if not h.err then "   \
-        "if stays(whole(h[1]),whole(h[2]),function() return redis.call('EXISTS',k)==1 end) then "  \
-        "redis.call('PEXPIRE',k,ARGV[1]) return 0 end end "
+    "local k=KEYS[1] local h=redis.pcall('HMGET',k,'version','snapshot') local v,s "               \
+    "if not h.err then v,s=h[1] or '0',h[2] or '0' end " GUARD("redis.call('EXISTS',k)==1",        \
+                                                               "redis.call('PEXPIRE',k,ARGV[1])")
 
 /* Writes the fields in `f`. A field of before that is not among them shows in the count. */
 #define WRITE_FIELDS                                                                               \
@@ -55,25 +51,26 @@ const struct redis_script store_write_hash = {
 /* The numbers of a JSON text are members of it; of a hash that is written in its older form, its
  * fields. */
 const struct redis_script store_write_text = {
-    NUMBERS STAYS
-    "local k=KEYS[1] local v,s,there=false,false,true local t=redis.pcall('GET',k) "
+    "local k=KEYS[1] local v,s local there=true local t=redis.pcall('GET',k) "
     "if type(t)=='string' then local fine,o=pcall(cjson.decode,t) "
-    "if fine and type(o)=='table' then v,s=whole(o.version),whole(o.snapshot) end "
-    "elseif not t then v,s,there=0,0,false else "
+    "if fine and type(o)=='table' then v,s=o.version or 0,o.snapshot or 0 "
+    "if type(v)=='number' then v=string.format('%.17g',v) end "
+    "if type(s)=='number' then s=string.format('%.17g',s) end "
+    "if type(v)~='string' or type(s)~='string' then v=nil end end "
+    "elseif not t then v,s,there='0','0',false else "
     "local h=redis.pcall('HMGET',k,'version','snapshot') "
-    "if not h.err then v,s=whole(h[1]),whole(h[2]) end end "
-    "if stays(v,s,function() return there end) then redis.call('PEXPIRE',k,ARGV[1]) return 0 end "
-    "local r=redis.pcall('SET',k,ARGV[5],'PX',ARGV[1]) if r.err then return r end return 1"};
+    "if not h.err then v,s=h[1] or '0',h[2] or '0' end end " GUARD(
+        "there",
+        "redis.call('PEXPIRE',k,ARGV[1])") "local r=redis.pcall('SET',k,ARGV[5],'PX',ARGV[1]) if "
+                                           "r.err then return r end return 1"};
 
 /* A set is as old as its sibling says. Without it, or where the set is of another type, it is
  * garbage; that there is no set at all is right only where the sibling says that it is empty. */
 #define GUARD_SET                                                                                  \
-    NUMBERS STAYS                                                                                  \
-        "local k,m=KEYS[1],KEYS[2] local h=redis.pcall('HMGET',m,'version','snapshot','members') " \
-        "local is=redis.call('TYPE',k).ok if not h.err and h[3] and "                              \
-        "(is=='zset' or is=='none' and h[3]=='0') and "                                            \
-        "stays(whole(h[1]),whole(h[2]),function() return true end) then "                          \
-        "redis.call('PEXPIRE',k,ARGV[1]) redis.call('PEXPIRE',m,ARGV[1]) return 0 end "
+    "local k,m=KEYS[1],KEYS[2] local h=redis.pcall('HMGET',m,'version','snapshot','members') "     \
+    "local is=redis.call('TYPE',k).ok local v,s if not h.err and h[3] and "                        \
+    "(is=='zset' or is=='none' and h[3]=='0') then v,s=h[1] or '0',h[2] or '0' end " GUARD(        \
+        "true", "redis.call('PEXPIRE',k,ARGV[1]) redis.call('PEXPIRE',m,ARGV[1])")
 
 /* The sibling first: that is what a full server refuses. */
 #define WRITE_SIBLING                                                                              \
