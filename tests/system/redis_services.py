@@ -6,7 +6,7 @@ redis-py is imported where it is used: the fixtures are known to all system test
 
 import asyncio
 import ctypes
-import os
+import json
 import shutil
 import signal
 import socket
@@ -120,6 +120,17 @@ WRITES = {
     "setrange", "srem", "unlink", "zadd", "zincrby", "zrangestore", "zrem", "zremrangebyrank", "zremrangebyscore",
     "zunionstore",
 }  # fmt: skip
+
+
+def messages_of(pubsub, quiet=0.3):
+    """What was heard, until nothing more comes for a while."""
+    rows, end = [], time.monotonic() + quiet
+    while time.monotonic() < end:
+        row = pubsub.get_message(timeout=0.05)
+        if row and row["type"].endswith("message"):
+            rows.append(row)
+            end = time.monotonic() + quiet
+    return rows
 
 
 # ---- a cluster ----
@@ -325,6 +336,19 @@ def redis_flags(url, first=None, warm="0s"):
     if first is not None:
         flags += [f"--redis-first={str(first).lower()}"]
     return flags
+
+
+def fields_of(answer, without=()):
+    """An answer of the API as the fields of a hash, as a Python program writes them."""
+
+    def text(value):
+        if isinstance(value, (list, dict)):
+            return json.dumps(value, ensure_ascii=False)
+        return str(value).lower() if isinstance(value, bool) else value
+
+    return {
+        name: text(value) for name, value in answer.items() if value is not None and name not in without
+    }
 
 
 def tier_of(served, tier="redis"):
