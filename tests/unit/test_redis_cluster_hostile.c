@@ -59,7 +59,8 @@ struct impostor {
     int fd, port;
     pthread_t thread;
     const char *slots;  /* what it says to CLUSTER SLOTS; %d stands for its port */
-    const char *answer; /* and to all else, alike */
+    const char *answer; /* and to all else, alike, */
+    int nap_ms;         /* after this */
     atomic_int asked, others;
 };
 
@@ -83,6 +84,7 @@ static void play(struct impostor *impostor, int fd)
     while ((count = recv(fd, bytes, sizeof bytes - 1, 0)) > 0) {
         bytes[count] = '\0';
         const bool slots = strstr(bytes, "CLUSTER") != NULL;
+        nanosleep(&(struct timespec){.tv_nsec = slots ? 0 : impostor->nap_ms * MS}, NULL);
         for (const char *at = bytes; (at = strchr(at, '*')); at++) {
             atomic_fetch_add(slots ? &impostor->asked : &impostor->others, 1);
             if (!put(fd, slots ? impostor->slots : impostor->answer, impostor->port)) {
@@ -116,39 +118,43 @@ static void test_whatever_a_node_says_ends(void **state)
         const char *slots, *answer;
         enum kol_status expected;
         const char *said; /* by the answer, or by the error */
+        int nap_ms;
     } cases[] = {
-        {"+OK\r\n", "", KOL_CORRUPT, "no list"},
-        {"*1\r\n:1\r\n", "", KOL_CORRUPT, "range 0"},
-        {"*1\r\n*0\r\n", "", KOL_CORRUPT, "range 0"},
-        {"*1\r\n*3\r\n:5\r\n:4\r\n*2\r\n$1\r\na\r\n:1\r\n", "", KOL_CORRUPT, "range 0"},
-        {"*1\r\n*3\r\n:-1\r\n:4\r\n*2\r\n$1\r\na\r\n:1\r\n", "", KOL_CORRUPT, "range 0"},
-        {"*1\r\n*3\r\n:0\r\n:16384\r\n*2\r\n$1\r\na\r\n:1\r\n", "", KOL_CORRUPT, "range 0"},
-        {"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n:1\r\n:1\r\n", "", KOL_CORRUPT, "range 0"},
-        {"*1\r\n*3\r\n:0\r\n:1\r\n*1\r\n$1\r\na\r\n", "", KOL_CORRUPT, "range 0"},
-        {"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n$1\r\na\r\n:99999\r\n", "", KOL_IO, "knows no node"},
-        {"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n$1\r\n?\r\n:7000\r\n", "", KOL_IO, "knows no node"},
-        {"*0\r\n", "", KOL_IO, "knows no node"},
-        {"-LOADING soon\r\n", "", KOL_IO, "loading"},
-        {"-ERR unknown command\r\n", "", KOL_USAGE, "unknown command"},
-        {"", "", KOL_TIMEOUT, "0 of 1 answers"},
-        {ALL_SLOTS, "+x\r\n", KOL_OK, "x"},
-        {ALL_SLOTS, "-MOVED 5 :%d\r\n", KOL_OK, "MOVED"},
-        {ALL_SLOTS, "-MOVED 5 127.0.0.1:%d\r\n", KOL_OK, "MOVED"},
-        {ALL_SLOTS, "-ASK 5 127.0.0.1:%d\r\n", KOL_OK, "ASK"},
-        {ALL_SLOTS, "-MOVED\r\n", KOL_OK, "MOVED"},
-        {ALL_SLOTS, "-MOVED 99999 nowhere\r\n", KOL_OK, "MOVED"},
-        {ALL_SLOTS, "-MOVED 5 127.0.0.1:1\r\n", KOL_IO, "127.0.0.1:1"},
-        {ALL_SLOTS, "-TRYAGAIN\r\n", KOL_OK, "TRYAGAIN"},
-        {ALL_SLOTS, "-LOADING\r\n", KOL_OK, "LOADING"},
-        {ALL_SLOTS, "-CLUSTERDOWN\r\n", KOL_OK, "CLUSTERDOWN"},
-        {ALL_SLOTS, "-NOSCRIPT\r\n", KOL_OK, "NOSCRIPT"},
-        {ALL_SLOTS, "-NOAUTH\r\n", KOL_USAGE, "asks for a password"},
-        {ALL_SLOTS, "", KOL_TIMEOUT, "0 of 2 answers"},
-        {ALL_SLOTS, "+x\r\n+y\r\n", KOL_CORRUPT, "more answers"},
+        {"+OK\r\n", "", KOL_CORRUPT, "no list", 0},
+        {"*1\r\n:1\r\n", "", KOL_CORRUPT, "range 0", 0},
+        {"*1\r\n*0\r\n", "", KOL_CORRUPT, "range 0", 0},
+        {"*1\r\n*3\r\n:5\r\n:4\r\n*2\r\n$1\r\na\r\n:1\r\n", "", KOL_CORRUPT, "range 0", 0},
+        {"*1\r\n*3\r\n:-1\r\n:4\r\n*2\r\n$1\r\na\r\n:1\r\n", "", KOL_CORRUPT, "range 0", 0},
+        {"*1\r\n*3\r\n:0\r\n:16384\r\n*2\r\n$1\r\na\r\n:1\r\n", "", KOL_CORRUPT, "range 0", 0},
+        {"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n:1\r\n:1\r\n", "", KOL_CORRUPT, "range 0", 0},
+        {"*1\r\n*3\r\n:0\r\n:1\r\n*1\r\n$1\r\na\r\n", "", KOL_CORRUPT, "range 0", 0},
+        {"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n$1\r\na\r\n:99999\r\n", "", KOL_IO, "knows no node", 0},
+        {"*1\r\n*3\r\n:0\r\n:1\r\n*2\r\n$1\r\n?\r\n:7000\r\n", "", KOL_IO, "knows no node", 0},
+        {"*0\r\n", "", KOL_IO, "knows no node", 0},
+        {"-LOADING soon\r\n", "", KOL_IO, "loading", 0},
+        {"-ERR unknown command\r\n", "", KOL_USAGE, "unknown command", 0},
+        {"", "", KOL_TIMEOUT, "0 of 1 answers", 0},
+        {ALL_SLOTS, "+x\r\n", KOL_OK, "x", 0},
+        {ALL_SLOTS, "-MOVED 5 :%d\r\n", KOL_OK, "MOVED", 0},
+        {ALL_SLOTS, "-MOVED 5 127.0.0.1:%d\r\n", KOL_OK, "MOVED", 0},
+        {ALL_SLOTS, "-ASK 5 127.0.0.1:%d\r\n", KOL_OK, "ASK", 0},
+        {ALL_SLOTS, "-MOVED\r\n", KOL_OK, "MOVED", 0},
+        {ALL_SLOTS, "-MOVED 99999 nowhere\r\n", KOL_OK, "MOVED", 0},
+        {ALL_SLOTS, "-MOVED 5 127.0.0.1:1\r\n", KOL_IO, "127.0.0.1:1", 0},
+        {ALL_SLOTS, "-TRYAGAIN\r\n", KOL_OK, "TRYAGAIN", 0},
+        /* By the pauses between the rounds, the fifth would begin in time and end too late. */
+        {ALL_SLOTS, "-TRYAGAIN\r\n", KOL_OK, "TRYAGAIN", 60},
+        {ALL_SLOTS, "-LOADING\r\n", KOL_OK, "LOADING", 0},
+        {ALL_SLOTS, "-CLUSTERDOWN\r\n", KOL_OK, "CLUSTERDOWN", 0},
+        {ALL_SLOTS, "-NOSCRIPT\r\n", KOL_OK, "NOSCRIPT", 0},
+        {ALL_SLOTS, "-NOAUTH\r\n", KOL_USAGE, "asks for a password", 0},
+        {ALL_SLOTS, "", KOL_TIMEOUT, "0 of 2 answers", 0},
+        {ALL_SLOTS, "+x\r\n+y\r\n", KOL_CORRUPT, "more answers", 0},
     };
     static const struct redis_script script = {"return 1"};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
-        struct impostor impostor = {.slots = cases[i].slots, .answer = cases[i].answer};
+        struct impostor impostor = {
+            .slots = cases[i].slots, .answer = cases[i].answer, .nap_ms = cases[i].nap_ms};
         impostor.fd = listen_anywhere(&impostor.port);
         KOL_ASSERT(pthread_create(&impostor.thread, NULL, pretend, &impostor) == 0);
         const struct redis_options options = {.port = impostor.port,
