@@ -232,18 +232,25 @@ static bool put_list(struct making *making, const struct http_field *field, stru
     return within(field, (double)count);
 }
 
-/* What stands in a hash as its JSON. A field of any kind may also be a bare text. */
+/* What stands in a hash as its JSON. A member of any kind may also be a text, which stands there
+ * bare: quotes around it are its own. */
 static bool put_json(struct making *making, const struct http_field *field,
                      const struct shape_value *given)
 {
     struct shape_value value = *given;
-    if (given->kind == SHAPE_PLAIN &&
-        (!text_is_utf8(given->raw) || !shape_read(given->raw, &value))) {
-        if (field->kind != HTTP_ANY || !text_is_utf8(given->raw)) {
+    if (given->kind == SHAPE_PLAIN) {
+        if (!text_is_utf8(given->raw)) {
             return false;
         }
-        text_put_json(making->out, given->raw);
-        return true;
+        const bool is_json = shape_read(given->raw, &value);
+        if (field->kind == HTTP_ANY &&
+            (!is_json || value.kind == SHAPE_TEXT || value.kind == SHAPE_NULL)) {
+            text_put_json(making->out, given->raw);
+            return true;
+        }
+        if (!is_json) {
+            return false;
+        }
     }
     switch (field->kind) {
     case HTTP_WORDS: return value.kind == SHAPE_LIST && put_words(making, field, value.raw);

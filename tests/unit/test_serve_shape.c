@@ -536,6 +536,9 @@ static void test_lists_and_objects_are_checked_whole(void **state)
         {ROWS, "{\"n\":1,\"t\":\"x\"}", NULL},
         {ANYTHING, "[1, 2]", "[1,2]"},
         {ANYTHING, "not JSON", "\"not JSON\""},
+        {ANYTHING, "\"quoted\"", "\"\\\"quoted\\\"\""},
+        {ANYTHING, "null", "\"null\""},
+        {ANYTHING, " 5.50", "5.5"},
         {ANYTHING, "\xff", NULL},
     };
     check_rows(rows, ARRAY_LEN(rows));
