@@ -149,7 +149,7 @@ static void test_whatever_a_node_says_ends(void **state)
         {ALL_SLOTS, "-NOSCRIPT\r\n", KOL_OK, "NOSCRIPT", 0},
         {ALL_SLOTS, "-NOAUTH\r\n", KOL_USAGE, "asks for a password", 0},
         {ALL_SLOTS, "", KOL_TIMEOUT, "0 of 2 answers", 0},
-        {ALL_SLOTS, "+x\r\n+y\r\n", KOL_CORRUPT, "more answers", 0},
+        {ALL_SLOTS, "+x\r\n+y\r\n+z\r\n", KOL_CORRUPT, "more answers", 0},
     };
     static const struct redis_script script = {"return 1"};
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
