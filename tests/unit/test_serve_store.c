@@ -63,6 +63,7 @@ static int clear(void **state)
     arena_reset(&arena);
     assert_int_not_equal(tell("FLUSHALL")->kind, REDIS_ERROR);
     assert_int_not_equal(tell("CONFIG SET maxmemory 0")->kind, REDIS_ERROR);
+    assert_int_not_equal(tell("CONFIG SET sanitize-dump-payload no")->kind, REDIS_ERROR);
     return 0;
 }
 
@@ -168,7 +169,15 @@ static void test_a_hash_is_read_as_it_was_written(void **state)
         {STR("n4000"), {long_text, 4000}},  {STR("n4096"), {long_text, 4096}},
         {STR("huge"), {huge, sizeof huge}},
     };
-    for (size_t count = 1; count <= ARRAY_LEN(fields); count++) {
+    for (size_t i = 0; i < ARRAY_LEN(fields); i++) { /* each alone */
+        struct serve_hash hash;
+        const struct serve_write write = hash_of(7, 20 + (int64_t)i, &fields[i]);
+        assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+        assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+        assert_int_equal(hash.count, 4);
+        assert_true(str_equal(value_of(&hash, fields[i].name.ptr), fields[i].value));
+    }
+    for (size_t count = 1; count <= ARRAY_LEN(fields); count++) { /* the first ones together */
         clear(NULL);
         struct serve_hash hash;
         struct serve_write write = hash_of(7, 12, fields);
@@ -658,6 +667,7 @@ static void test_a_large_set_is_written_in_pieces(void **state)
     assert_int_equal(set.count, SERVE_MEMBERS_READ);
     assert_str(set.members[0].name, "a2502");
     assert_ttls(900 * 1000);
+    assert_true(tell("PTTL kol:top:followers:tiktok:100")->number > 800000);
     const int64_t before = tell("PEXPIRE kol:top:followers:tiktok:100 1000")->number;
     assert_int_equal(before, 1);
     assert_int_equal(put_set(&write), SERVE_KEPT);
@@ -672,6 +682,45 @@ static void test_a_large_set_is_written_in_pieces(void **state)
     struct kol_error err = {0};
     write.member_count = SERVE_MEMBERS_MAX + 1;
     assert_int_equal(serve_put_set(redis, &write, in_ms(1000), &done, &err), KOL_INVALID);
+}
+
+static void test_a_large_set_that_cannot_be_put_in_place_leaves_nothing_aside(void **state)
+{
+    (void)state;
+    struct serve_set set;
+    make_many();
+    const struct serve_write write = set_of(8, many[0], MANY);
+    assert_int_equal(tell("ACL SETUSER default -rename")->kind, REDIS_TEXT);
+    assert_int_equal(put_set(&write), SERVE_REFUSED);
+    assert_int_equal(tell("ACL SETUSER default +rename")->kind, REDIS_TEXT);
+    assert_int_equal(tell("DBSIZE")->number, 1); /* the sibling of a set that is not there */
+    assert_int_equal(take_set(&set), SERVE_ABSENT);
+    assert_int_equal(put_set(&write), SERVE_WRITTEN);
+    assert_int_equal(take_set(&set), SERVE_HELD);
+}
+
+/* As if another client had written between the commands that read a set. */
+static void test_a_set_that_is_replaced_while_it_is_read_is_told_as_absent(void **state)
+{
+    (void)state;
+    const struct serve_member member = {STR("a"), 1};
+    struct serve_set set;
+    for (int round = 0; round < 2; round++) {
+        const struct serve_write write = set_of(8, &member, 1);
+        redis_clear(pipe_);
+        serve_put(pipe_, &write);
+        const size_t place = redis_addf(pipe_, "HMGET %S snapshot as_of members cached_at", META);
+        redis_addf(pipe_, "ZREVRANGE %S 0 999 WITHSCORES", SET);
+        redis_addf(pipe_, "EVAL %s 1 %S",
+                   round ? "redis.call('HSET',KEYS[1],'cached_at','now') return redis.call('HMGET',"
+                           "KEYS[1],'snapshot','as_of','members','cached_at')"
+                         : "return redis.call('HMGET',KEYS[1],'snapshot','as_of','members',"
+                           "'cached_at')",
+                   META);
+        run_pipe(pipe_);
+        assert_int_equal(serve_take_set(pipe_, place, SERVE_KEY_TOP_FOLLOWERS, &arena, &set),
+                         round ? SERVE_ABSENT : SERVE_HELD);
+    }
 }
 
 /* Reads until told to stop; each read must be all of one of the two sets, none older than before.
@@ -884,6 +933,10 @@ int main(void)
         cmocka_unit_test_setup(test_an_empty_set_is_held, clear),
         cmocka_unit_test_setup(test_garbage_under_a_set_or_its_sibling_is_healed, clear),
         cmocka_unit_test_setup(test_a_large_set_is_written_in_pieces, clear),
+        cmocka_unit_test_setup(test_a_large_set_that_cannot_be_put_in_place_leaves_nothing_aside,
+                               clear),
+        cmocka_unit_test_setup(test_a_set_that_is_replaced_while_it_is_read_is_told_as_absent,
+                               clear),
         cmocka_unit_test_setup(test_readers_see_sets_whole_while_they_are_replaced, clear),
         cmocka_unit_test_setup(test_a_full_server_refuses, clear),
         cmocka_unit_test_setup(test_a_server_that_does_not_restore_unpacks, clear),
