@@ -104,6 +104,7 @@ def test_days_made_anew_alone_give_what_a_full_run_gives(kol):
     assert contents(kol, sql_tables()) == in_part
 
 
+@pytest.mark.release_only
 def test_the_same_events_a_second_time_change_no_row(kol, tmp_path):
     lake(kol)
     made(kol)
@@ -324,6 +325,7 @@ def daily_rows(kol):
     return found, wanted
 
 
+@pytest.mark.release_only
 def test_another_partition_spec_of_bronze_loses_no_day(kol):
     from pyiceberg.transforms import DayTransform, MonthTransform
 
@@ -355,6 +357,7 @@ def moved(rows, column, days):
     return rows.set_column(at, rows.schema.field(at), times)
 
 
+@pytest.mark.release_only
 def test_days_of_another_column_are_no_days_of_events(kol):
     """Bronze by the day of ingest_time: events of one day lie in files of several."""
     from pyiceberg.transforms import DayTransform
@@ -375,6 +378,7 @@ def test_days_of_another_column_are_no_days_of_events(kol):
     assert daily_rows(kol) == (2, 2)
 
 
+@pytest.mark.release_only
 def test_another_partition_spec_of_a_silver_table_doubles_no_row(kol):
     kol("log", "produce", "kol.profiles.raw", stdin=profile_of("first"))
     kol("ingest")
@@ -389,6 +393,7 @@ def test_another_partition_spec_of_a_silver_table_doubles_no_row(kol):
     assert daily_rows(kol) == (3, 3)
 
 
+@pytest.mark.release_only
 def test_a_column_that_another_engine_renamed_counts_as_a_change(kol):
     video = profile_of("owner", event_type="video", video_id="v1", view_count=5)
     kol("log", "produce", "kol.videos.raw", stdin=video)

@@ -76,6 +76,7 @@ LATER = [
 ]  # fmt: skip
 
 
+@pytest.mark.release_only
 def test_what_comes_later_changes_nothing_as_of_a_time(kol):
     known = [event for event in [*corners(), *score_corners()] if event["event_time"] <= THEN]
     give(kol, known)

@@ -385,6 +385,7 @@ def test_a_total_that_no_platform_has_moves_no_window(kol):
     assert kol("sql", sql, "--format", "json").json() == [{"velocity": 0, "market": 1}]
 
 
+@pytest.mark.release_only
 def test_events_that_come_twice_change_no_row(kol):
     other = kol.data / "other"
     kol("demo", "--kols", "40", "--days", "5", data=other)

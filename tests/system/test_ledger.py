@@ -131,6 +131,7 @@ def test_only_what_changed_gets_a_row(lake, models):
     assert {row["kol_id"] for row in shown} == {kol_id}
 
 
+@pytest.mark.release_only
 def test_the_same_score_by_another_version_is_a_row(lake, models):
     first, stored = ledger(lake), scores(lake)
     assert promote(lake, models / "one.txt") == "trust/2"
@@ -193,6 +194,7 @@ def test_offsets_that_cannot_be_read_are_named(lake, models):
 LATER = {"KOL_TEST_NOW": "2100-01-01T00:00:00Z"}
 
 
+@pytest.mark.release_only
 def test_a_score_that_ceases_is_a_row_of_null_once(lake, models):
     """Success is the mean over 90 days before the newest event: one far behind ends it."""
     assert promote(lake, models / "success.txt", "success") == "success/1"
@@ -233,6 +235,7 @@ def split_in_two(table):
     return said
 
 
+@pytest.mark.release_only
 def test_compacted_scores_say_from_which_offsets_still(lake):
     """The ledger is written from a version that `kol maintain` made, the only one that is left."""
     first, begun = ledger(lake), places(lake)
@@ -253,6 +256,7 @@ def test_compacted_scores_say_from_which_offsets_still(lake):
     assert [row for row in after if json.loads(row["source_offsets"]) != begun] == []
 
 
+@pytest.mark.release_only
 def test_another_model_of_the_same_name_scores_again(lake, models):
     """As trust/shipped of one program is another model than that of the next."""
     first, stored = ledger(lake), scores(lake)
@@ -358,6 +362,7 @@ def forget_version(kol):
             change.set_properties({"kol.scores-snapshot": "4711"})
 
 
+@pytest.mark.release_only
 def test_where_the_version_before_is_gone_the_ledger_knows_itself(lake, models):
     rows, stored = ledger(lake), scores(lake)
     forget_version(lake)

@@ -152,6 +152,7 @@ def pointer(db, to=None):
     return db.execute(f"SELECT metadata_location FROM iceberg_tables {which}").fetchone()[0]
 
 
+@pytest.mark.release_only
 def test_rows_that_came_meanwhile_are_seen_behind_a_compaction(kol):
     """Between the look at the table and the commit of the compaction somebody appends: what was
     made before is not up to date, although the compaction changes no row. The append is there

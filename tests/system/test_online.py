@@ -198,6 +198,7 @@ def test_lists_hold_the_rows_of_the_lake_and_of_the_records(lake):
     )
 
 
+@pytest.mark.release_only
 def test_etl_ends_with_a_copy_and_builds_none_where_nothing_changed(kol):
     kol("demo", *SMALL)
     kol("ingest")
