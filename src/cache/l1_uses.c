@@ -68,12 +68,14 @@ static size_t gather_stripe(struct l1 *l1, size_t stripe, struct used *out)
     const int64_t total = atomic_load_explicit(&counts->hits, memory_order_relaxed) +
                           atomic_load_explicit(&counts->stale, memory_order_relaxed) +
                           atomic_load_explicit(&counts->misses, memory_order_relaxed);
-    const double rest = (double)(total - l1->gathered[stripe]) - EXACT;
+    const double since = (double)(total - l1->gathered[stripe]);
     const size_t count = noted < L1_NOTES ? (size_t)noted : L1_NOTES;
-    const double share = count > EXACT && rest > 0 ? rest / (double)(count - EXACT) : 1;
+    /* Uses between the gathering and the first note after it are shared out among all. */
+    const double first = count > EXACT ? 1 : since / (double)count;
+    const double rest = count > EXACT ? (since - EXACT) / (double)(count - EXACT) : 0;
     for (size_t i = 0; i < count; i++) {
         out[i].hash = atomic_load_explicit(&l1->notes[stripe][i], memory_order_relaxed);
-        out[i].uses = i < EXACT ? 1 : share;
+        out[i].uses = i < EXACT ? first : rest;
     }
     l1->gathered[stripe] = total;
     atomic_store_explicit(&counts->gathered, true, memory_order_release);

@@ -161,22 +161,22 @@ static void many_uses_are_told_by_a_sample(void **state)
 
 static struct l1 *shared;
 static atomic_bool stop;
+static _Atomic int64_t asked;
 
 static void *ask(void *user)
 {
-    int64_t *asked = user;
+    (void)user;
     while (!atomic_load(&stop)) {
         for (int i = 0; i < 1000; i++) {
             get(shared, i % KEYS);
         }
-        *asked += 1000;
+        atomic_fetch_add(&asked, 1000);
     }
     return NULL;
 }
 
 static void threads_are_asked_while_their_notes_are_gathered(void **state)
 {
-    int64_t asked[3] = {0};
     pthread_t threads[3];
     double sum = 0;
     (void)state;
@@ -185,9 +185,9 @@ static void threads_are_asked_while_their_notes_are_gathered(void **state)
         fill(shared, i);
     }
     for (int i = 0; i < 3; i++) {
-        assert_int_equal(pthread_create(&threads[i], NULL, ask, &asked[i]), 0);
+        assert_int_equal(pthread_create(&threads[i], NULL, ask, NULL), 0);
     }
-    for (int i = 0; i < 200; i++) {
+    while (atomic_load(&asked) < 600000) {
         sum += take(shared).sum;
         l1_drop_key(shared, STR("key:7"));
         fill(shared, 7);
@@ -197,9 +197,9 @@ static void threads_are_asked_while_their_notes_are_gathered(void **state)
         pthread_join(threads[i], NULL);
     }
     sum += take(shared).sum;
-    const double total = (double)(asked[0] + asked[1] + asked[2]);
-    /* What was asked for before the first note of a ring counts with those that follow. */
-    assert_true(sum > 0.5 * total && sum < 1.5 * total + 1000);
+    const double total = (double)atomic_load(&asked);
+    /* A key that is out when it is told of is lost, and a round may have ended half. */
+    assert_true(sum > 0.7 * total && sum < 1.1 * total + 4000);
     l1_free(&shared);
 }
 
