@@ -361,6 +361,9 @@ void api_call_tag(struct http_call *call, const char *format, ...)
 {
     struct api_call *held = api_call_of(call);
     struct buf text = {0};
+    if (!held->api->l1) {
+        return; /* nothing is kept that could be dropped */
+    }
     va_list args;
     va_start(args, format);
     buf_vprintf(&text, format, args);

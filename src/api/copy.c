@@ -31,6 +31,7 @@ struct api_copies {
     pthread_mutex_t refresh; /* one at a time */
     pthread_mutex_t lock;    /* what follows; held for moments */
     struct api_copy *current;
+    _Atomic int64_t number; /* of the current one; 0: none */
     struct old_copy old[OLD_COPIES];
 };
 
@@ -240,6 +241,11 @@ struct api_copy *api_copy_take(struct api_copies *copies)
     return copy;
 }
 
+int64_t api_copies_number(const struct api_copies *copies)
+{
+    return atomic_load_explicit(&copies->number, memory_order_relaxed);
+}
+
 /* Takes an older copy out of the table that has been idle; the caller drops it outside of the lock.
  */
 static struct api_copy *take_idle(struct api_copies *copies, int64_t now_ns)
@@ -290,6 +296,7 @@ enum kol_status api_copies_refresh(struct api_copies *copies, bool *changed, str
         pthread_mutex_lock(&copies->lock);
         struct api_copy *before = copies->current;
         copies->current = newer;
+        atomic_store(&copies->number, newer->info->number);
         pthread_mutex_unlock(&copies->lock);
         api_copy_drop(before);
         *changed = true;

@@ -119,6 +119,8 @@ enum kol_status api_copies_refresh(struct api_copies *copies, bool *changed,
                                    struct kol_error *err) KOL_CHECKED;
 /* The current copy, held, or NULL where there is none. */
 struct api_copy *api_copy_take(struct api_copies *copies);
+/* Its number, without a lock; 0: there is none. */
+int64_t api_copies_number(const struct api_copies *copies);
 /* The copy of this number (a cursor's), held: opened again where it is an older one. KOL_NOT_FOUND
  * once its folder is gone, ONLINE_KEEP_US after its successor. */
 enum kol_status api_copy_numbered(struct api_copies *copies, int64_t number, struct api_copy **out,

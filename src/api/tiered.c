@@ -75,15 +75,6 @@ static enum serve_held take(struct api_asked *asked, const struct redis_pipe *pi
     }
 }
 
-/* Number of the copy of this process; 0: it has none. */
-static int64_t own_snapshot(struct api *api)
-{
-    struct api_copy *copy = api_copy_take(api->copies);
-    const int64_t number = copy ? copy->info->number : 0;
-    api_copy_drop(copy);
-    return number;
-}
-
 /* The object of a hash, in the call's arena. */
 static enum kol_status write_out(struct api_asked *asked, struct kol_error *err)
 {
@@ -191,7 +182,7 @@ enum tier_read api_ask_take(struct api_asked *asked, const struct redis_pipe *pi
     case SERVE_HELD: break;
     }
     const int64_t snapshot = snapshot_of(asked);
-    if (snapshot && snapshot < own_snapshot(api_of(asked->call))) {
+    if (snapshot && snapshot < api_copies_number(api_of(asked->call)->copies)) {
         return TIER_OLD;
     }
     const uint64_t print = print_of(asked);
