@@ -30,7 +30,7 @@ GARBAGE = 'kol_cache_reads_total{tier="redis",result="garbage"}'
 def kind_of(name, value):
     if isinstance(value, str) and re.fullmatch(r"\d{4}-\d\d-\d\dT.*Z", value) and name != "bio":
         return "time"
-    return type(value)
+    return float if type(value) is int and name.endswith(("_score", "_rate", "_index")) else type(value)
 
 
 class Case:
