@@ -1,6 +1,7 @@
 /*
  * warmer.c: the server's own warmer: a thread that warms Redis on start, after each new copy and
- * every warm.interval. Of several processes one does it: whoever holds the lock.
+ * every warm.interval. Of several processes one does it: whoever holds the lock. In between each
+ * keeps alive what it is asked for itself.
  */
 #include <stdlib.h>
 
@@ -8,6 +9,7 @@
 #include "api/values.h"
 #include "base/clock.h"
 #include "base/logger.h"
+#include "serve/ahead.h"
 
 struct api_warmer {
     struct api *api;
@@ -15,7 +17,10 @@ struct api_warmer {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     bool asked, stop;
+    int64_t warmed_ns; /* the thread's own */
 };
+
+#define AHEAD_US (INT64_C(60) * 1000000) /* how often what is hot is looked at */
 
 /* Between processes: those that do not get the turn have nothing to do. */
 #define WARM_OP "warm"
@@ -78,33 +83,77 @@ static void warm(struct api_warmer *warmer)
     api_values_close(&values);
 }
 
-/* True: there is something to do; false: it stops. */
-static bool wait_until_due(struct api_warmer *warmer)
+/* What is hot and expires soon. */
+static void refresh_ahead(struct api_warmer *warmer)
 {
+    struct api *api = warmer->api;
+    struct api_copy *copy = api_copy_take(api->copies);
+    struct kol_error err;
+    struct ahead_report report;
+    if (!copy) {
+        return;
+    }
+    struct api_values *values = api_values_of(copy);
+    const struct ahead_options options = {
+        .redis = api->options.redis_patient,
+        .heat = tier_heat(api->tier),
+        .horizon_us = 2 * AHEAD_US,
+        .older_scores = api->options.older_scores,
+        .stop = is_stopped,
+        .user = warmer,
+    };
+    if (ahead_run(api_values_source(values), &options, &report, &err) != KOL_OK) {
+        log_warn("what is hot could not be refreshed ahead: %s", err.message);
+    } else if (report.written || report.kept) {
+        log_debug("%lld hot keys live on, %lld of them written anew",
+                  (long long)(report.written + report.kept), (long long)report.written);
+    }
+    api_values_close(&values);
+}
+
+enum due { DUE_STOP, DUE_WARM, DUE_AHEAD };
+
+/* Waits for a warm that is asked for or due, or until it is time to look ahead. */
+static enum due wait_until_due(struct api_warmer *warmer)
+{
+    const int64_t interval_us = warmer->api->options.warm_interval_us;
     struct timespec until;
     clock_gettime(CLOCK_MONOTONIC, &until);
-    until.tv_sec += (time_t)(warmer->api->options.warm_interval_us / 1000000);
+    until.tv_sec += (time_t)((interval_us < AHEAD_US ? interval_us : AHEAD_US) / 1000000) + 1;
     pthread_mutex_lock(&warmer->lock);
     int waited = 0;
     while (!warmer->stop && !warmer->asked && waited == 0) {
         waited = pthread_cond_timedwait(&warmer->wake, &warmer->lock, &until);
     }
+    const bool due = warmer->asked || clock_mono_ns() - warmer->warmed_ns >= interval_us * 1000;
     warmer->asked = false;
     const bool stop = warmer->stop;
     pthread_mutex_unlock(&warmer->lock);
-    return !stop;
+    return stop ? DUE_STOP : due ? DUE_WARM : DUE_AHEAD;
+}
+
+/* Of several processes one warms: whoever gets the turn. */
+static void warm_by_turns(struct api_warmer *warmer)
+{
+    struct tier *tier = warmer->api->tier;
+    struct tier_turn turn;
+    const int64_t deadline_ns = clock_mono_ns() + INT64_C(1000000000);
+    warmer->warmed_ns = clock_mono_ns();
+    if (tier_take_turn(tier, STR(WARM_OP), deadline_ns, &turn) == TIER_MINE) {
+        warm(warmer);
+        tier_give_up(tier, STR(WARM_OP), &turn);
+    }
 }
 
 static void *run(void *user)
 {
     struct api_warmer *warmer = user;
-    struct tier *tier = warmer->api->tier;
-    while (wait_until_due(warmer)) {
-        struct tier_turn turn;
-        const int64_t deadline_ns = clock_mono_ns() + INT64_C(1000000000);
-        if (tier_take_turn(tier, STR(WARM_OP), deadline_ns, &turn) == TIER_MINE) {
-            warm(warmer);
-            tier_give_up(tier, STR(WARM_OP), &turn);
+    enum due due;
+    while ((due = wait_until_due(warmer)) != DUE_STOP) {
+        if (due == DUE_WARM) {
+            warm_by_turns(warmer);
+        } else {
+            refresh_ahead(warmer);
         }
     }
     return NULL;

@@ -1,0 +1,152 @@
+/*
+ * ahead.c: keys that will be asked for are written anew before they expire.
+ *
+ * When a key will be asked for next is guessed by the access log: its last use and the mean time
+ * between uses. How long it still lives only Redis knows: the hottest keys are asked for their TTL,
+ * many in one exchange.
+ */
+#include "serve/ahead.h"
+
+#include "base/clock.h"
+#include "base/logger.h"
+#include "serve/warm_value.h"
+
+enum { KEYS = 2000, AT_ONCE = 128, WAIT_MS = 2000 };
+
+struct ahead {
+    const struct warm_source *source;
+    const struct ahead_options *options;
+    struct ahead_report *report;
+    struct redis_pipe *pipe;
+    struct arena arena; /* of one exchange */
+    int64_t now_us;
+};
+
+static enum kol_status run_pipe(struct ahead *ahead, struct kol_error *err)
+{
+    return redis_run(ahead->pipe, clock_mono_ns() + WAIT_MS * INT64_C(1000000), err);
+}
+
+/* Whether a use is expected before the horizon. */
+static bool is_wanted(const struct ahead *ahead, const struct heat_key *key)
+{
+    return key->next_us && key->next_us <= ahead->now_us + ahead->options->horizon_us;
+}
+
+/* Keeps those of the keys that expire before the horizon. */
+static enum kol_status find_ending(struct ahead *ahead, const struct heat_key *keys, size_t count,
+                                   struct str *ending, size_t *ending_count, struct kol_error *err)
+{
+    *ending_count = 0;
+    redis_clear(ahead->pipe);
+    for (size_t i = 0; i < count; i++) {
+        redis_addf(ahead->pipe, "PTTL %S", keys[i].key);
+    }
+    enum kol_status status = run_pipe(ahead, err);
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        const struct redis_answer *left_ms = redis_answer(ahead->pipe, i);
+        /* -2: it is gone; -1: it lives for ever, which nothing of ours does. */
+        if (left_ms->kind == REDIS_NUMBER && left_ms->number != -1 &&
+            left_ms->number * 1000 < ahead->options->horizon_us) {
+            ending[(*ending_count)++] = keys[i].key;
+        }
+    }
+    ahead->report->looked_at += (int64_t)count;
+    return status;
+}
+
+/* Adds the write of a key; false: the source has nothing for it, or it is too large for a pipe. */
+static bool add_write(struct ahead *ahead, struct str key, size_t *place)
+{
+    struct warm_item item;
+    struct warm_value value;
+    struct kol_error err;
+    const struct warm_options options = {.older_scores = ahead->options->older_scores};
+    enum kol_status status =
+        ahead->source->by_key(ahead->source->user, key, &ahead->arena, &item, &err);
+    if (status == KOL_OK) {
+        item.key = key;
+        status = warm_value_make(&item, ahead->source, &options, &ahead->arena, &value, &err);
+    }
+    if (status != KOL_OK || value.write.member_count > SERVE_MEMBERS_READ) {
+        if (status != KOL_OK && status != KOL_NOT_FOUND) {
+            log_warn("%.*s cannot be refreshed ahead: %s", STR_FORMAT(key), err.message);
+        }
+        return false;
+    }
+    *place = serve_put(ahead->pipe, &value.write);
+    return true;
+}
+
+static enum kol_status write_all(struct ahead *ahead, const struct str *keys, size_t count,
+                                 struct kol_error *err)
+{
+    size_t places[AT_ONCE], writes = 0;
+    redis_clear(ahead->pipe);
+    for (size_t i = 0; i < count; i++) {
+        writes += add_write(ahead, keys[i], &places[writes]);
+    }
+    enum kol_status status = writes ? run_pipe(ahead, err) : KOL_OK;
+    for (size_t i = 0; i < writes && status == KOL_OK; i++) {
+        struct str why;
+        const enum serve_done done = serve_written(ahead->pipe, places[i], &why);
+        ahead->report->written += done == SERVE_WRITTEN;
+        ahead->report->kept += done == SERVE_KEPT;
+        ahead->report->refused += done == SERVE_REFUSED;
+    }
+    return status;
+}
+
+static enum kol_status look_at_some(struct ahead *ahead, const struct heat_key *keys, size_t count,
+                                    struct kol_error *err)
+{
+    struct str ending[AT_ONCE];
+    size_t ending_count;
+    enum kol_status status = find_ending(ahead, keys, count, ending, &ending_count, err);
+    if (status == KOL_OK) {
+        status = write_all(ahead, ending, ending_count, err);
+    }
+    arena_reset(&ahead->arena);
+    return status;
+}
+
+/* Moves those that will be wanted to the front. */
+static size_t keep_wanted(const struct ahead *ahead, struct heat_key *keys, size_t count)
+{
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (is_wanted(ahead, &keys[i])) {
+            keys[kept++] = keys[i];
+        }
+    }
+    return kept;
+}
+
+enum kol_status ahead_run(const struct warm_source *source, const struct ahead_options *options,
+                          struct ahead_report *report, struct kol_error *err)
+{
+    struct heat_key *keys = NULL;
+    struct arena names;
+    enum kol_status status = KOL_OK;
+    *report = (struct ahead_report){0};
+    struct ahead ahead = {.source = source,
+                          .options = options,
+                          .report = report,
+                          .pipe = redis_pipe_new(options->redis),
+                          .now_us = clock_now_us()};
+    arena_init(&names, 0);
+    arena_init(&ahead.arena, 0);
+    size_t count = heat_hottest(options->heat, options->keys ? options->keys : KEYS, &names, &keys);
+    count = keep_wanted(&ahead, keys, count);
+    for (size_t at = 0; at < count && status == KOL_OK; at += AT_ONCE) {
+        if (options->stop && options->stop(options->user)) {
+            break;
+        }
+        const size_t some = count - at < AT_ONCE ? count - at : AT_ONCE;
+        status = look_at_some(&ahead, keys + at, some, err);
+    }
+    redis_pipe_free(&ahead.pipe);
+    arena_free(&ahead.arena);
+    arena_free(&names);
+    return status;
+}

@@ -1,0 +1,187 @@
+/*
+ * test_serve_ahead.c: keys that will be asked for are written anew before they expire, with a real
+ * redis-server.
+ */
+#include "redis_fixture.h"
+
+#include "serve/ahead.h"
+
+static struct server server;
+static int64_t asked; /* values that the source made */
+
+static int start(void **state)
+{
+    (void)state;
+    make_server(&server);
+    return 0;
+}
+
+static int stop(void **state)
+{
+    (void)state;
+    remove_server(&server);
+    return 0;
+}
+
+static enum kol_status by_key(void *user, struct str key, struct arena *arena,
+                              struct warm_item *out, struct kol_error *err)
+{
+    (void)user;
+    (void)arena;
+    if (str_is(key, "kol:profile:nobody")) {
+        return kol_fail(err, KOL_NOT_FOUND, "nobody");
+    }
+    asked++;
+    *out = (struct warm_item){.kind = SERVE_KEY_PROFILE,
+                              .key = key,
+                              .json = STR("{\"kol_id\":\"x\",\"followers_count\":7}")};
+    return KOL_OK;
+}
+
+static const struct warm_source source = {.snapshot = 3, .by_key = by_key};
+
+/* A key of the fixture's, spelled for the test alone. */
+static struct str profile(char *room, size_t size, const char *id)
+{
+    struct buf text = {0};
+    const struct str part = str_of(id);
+    serve_key_put(&text, SERVE_KEY_PROFILE, &part);
+    snprintf(room, size, "%s", text.ptr);
+    buf_free(&text);
+    return str_of(room);
+}
+
+static int64_t number_of(struct redis *redis, const char *words, struct str key)
+{
+    struct redis_pipe *pipe = redis_pipe_new(redis);
+    redis_addf(pipe, words, key);
+    run_pipe(pipe);
+    const int64_t number = redis_answer(pipe, 0)->number;
+    redis_pipe_free(&pipe);
+    return number;
+}
+
+static struct ahead_report run(struct redis *redis, const struct heat *heat, size_t keys)
+{
+    struct kol_error err;
+    struct ahead_report report;
+    const struct ahead_options options = {
+        .redis = redis, .heat = heat, .keys = keys, .horizon_us = INT64_C(120) * 1000000};
+    assert_int_equal(ahead_run(&source, &options, &report, &err), KOL_OK);
+    return report;
+}
+
+/* Two uses, a second apart: the next one is expected at once. */
+static int64_t test_now_us;
+
+static int64_t test_clock(void *user)
+{
+    (void)user;
+    return test_now_us;
+}
+
+static struct heat *hot(const char *const *ids, size_t count)
+{
+    char room[64];
+    struct heat *heat = heat_new(&(struct heat_options){.now_us = test_clock});
+    test_now_us = clock_now_us() - 1000000;
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < count; i++) {
+            heat_add(heat, profile(room, sizeof room, ids[i]), 5);
+        }
+        test_now_us += 1000000;
+    }
+    return heat;
+}
+
+static void test_what_ends_soon_and_is_wanted_lives_on(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"ending", "gone", "nobody"};
+    char ending[64], gone[64], nobody[64];
+    const struct redis_options options = over_socket(&server);
+    struct redis *redis = open_redis(&options);
+    struct heat *heat = hot(ids, 3);
+    profile(ending, sizeof ending, "ending");
+    profile(gone, sizeof gone, "gone");
+    profile(nobody, sizeof nobody, "nobody");
+    number_of(redis, "HSET %S snapshot 3", str_of(ending));
+    number_of(redis, "PEXPIRE %S 30000", str_of(ending));
+    const struct ahead_report report = run(redis, heat, 0);
+    assert_int_equal(report.looked_at, 3);
+    assert_int_equal(report.kept, 1);    /* as new was there: it lives on */
+    assert_int_equal(report.written, 1); /* the one that was gone */
+    assert_true(number_of(redis, "PTTL %S", str_of(ending)) > 3000000);
+    assert_true(number_of(redis, "PTTL %S", str_of(gone)) > 3000000);
+    assert_int_equal(number_of(redis, "EXISTS %S", str_of(nobody)), 0);
+    heat_free(&heat);
+    redis_close(&redis);
+}
+
+static void test_what_lives_long_enough_is_left_alone(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"long"};
+    char room[64];
+    const struct redis_options options = over_socket(&server);
+    struct redis *redis = open_redis(&options);
+    struct heat *heat = hot(ids, 1);
+    const struct str key = profile(room, sizeof room, "long");
+    number_of(redis, "HSET %S snapshot 3", key);
+    number_of(redis, "PEXPIRE %S 600000", key);
+    asked = 0;
+    const struct ahead_report report = run(redis, heat, 0);
+    assert_int_equal(report.looked_at, 1);
+    assert_int_equal(report.kept + report.written, 0);
+    assert_int_equal(asked, 0);
+    assert_true(number_of(redis, "PTTL %S", key) <= 600000);
+    heat_free(&heat);
+    redis_close(&redis);
+}
+
+static void test_what_nobody_will_ask_for_may_end(void **state)
+{
+    (void)state;
+    char room[64];
+    const struct redis_options options = over_socket(&server);
+    struct redis *redis = open_redis(&options);
+    struct heat *heat = heat_new(&(struct heat_options){.now_us = test_clock});
+    const struct str key = profile(room, sizeof room, "rare");
+    test_now_us = clock_now_us() - INT64_C(36) * 3600 * 1000000;
+    heat_add(heat, key, 1);
+    test_now_us = clock_now_us(); /* once in 36 hours */
+    heat_add(heat, key, 1);
+    number_of(redis, "HSET %S snapshot 3", key);
+    number_of(redis, "PEXPIRE %S 30000", key);
+    asked = 0;
+    run(redis, heat, 0);
+    assert_int_equal(asked, 0);
+    heat_free(&heat);
+    redis_close(&redis);
+}
+
+static void test_redis_that_is_gone_is_told(void **state)
+{
+    (void)state;
+    static const char *const ids[] = {"ending"};
+    struct kol_error err;
+    struct ahead_report report;
+    const struct redis_options options = {.path = "/nonexistent/redis.sock"};
+    struct redis *redis = open_redis(&options);
+    struct heat *heat = hot(ids, 1);
+    const struct ahead_options how = {.redis = redis, .heat = heat, .horizon_us = 120000000};
+    assert_int_not_equal(ahead_run(&source, &how, &report, &err), KOL_OK);
+    heat_free(&heat);
+    redis_close(&redis);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_what_ends_soon_and_is_wanted_lives_on),
+        cmocka_unit_test(test_what_lives_long_enough_is_left_alone),
+        cmocka_unit_test(test_what_nobody_will_ask_for_may_end),
+        cmocka_unit_test(test_redis_that_is_gone_is_told),
+    };
+    return cmocka_run_group_tests(tests, start, stop);
+}
