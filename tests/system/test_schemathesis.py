@@ -35,7 +35,7 @@ MORE_THAN_A_SCHEMA_SAYS = {
 }
 # A good request of many long members may be too long an address, and so may a bad one.
 TAKEN = ["2xx", "3xx", 401, 403, 404, 409, 414, 429]
-REFUSED = [400, 401, 403, 404, 405, 406, 414, 422, 428]
+REFUSED = [400, 401, 403, 404, 405, 406, 409, 414, 415, 422, 428, 429]
 
 
 def config_of(server):
