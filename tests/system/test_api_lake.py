@@ -184,6 +184,8 @@ def test_content_is_what_the_lake_says(server, lake, sample):
             expected = content | {
                 "trending_rank": rank.get("rank"),
                 "trending_score": rounded(rank.get("trending_score")),
+                "trending_as_of": rank.get("as_of"),
+                "gained_views": rank.get("gained_views"),
                 "as_of": lake.as_of,
                 "snapshot": 1,
             }
