@@ -183,6 +183,7 @@ enum tier_read api_ask_take(struct api_asked *asked, const struct redis_pipe *pi
     }
     const int64_t snapshot = snapshot_of(asked);
     if (snapshot && snapshot < api_copies_number(api_of(asked->call)->copies)) {
+        asked->old = true;
         return TIER_OLD;
     }
     const uint64_t print = print_of(asked);
@@ -283,6 +284,7 @@ static enum kol_status take_item(struct api_asked *asked, const struct api_copy 
         .snapshot = snapshot,
         .now_us = clock_now_us(),
         .force = asked->bad,
+        .absent = !asked->bad && !asked->old,
         .as_of = time_text(arena, copy->info->as_of_us),
     };
     switch (serve_keys[asked->kind].type) {

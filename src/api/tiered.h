@@ -18,6 +18,7 @@ struct api_asked {
     struct str key;
     uint64_t print; /* of what Redis has; 0: nothing, or the value is from the copy */
     enum tier_read read;
+    bool old; /* what Redis has is of a snapshot that is over */
     bool bad; /* what Redis has is of no use: it is replaced, although it is not older */
     /* What came of it, by the type of the key. */
     struct serve_hash hash;

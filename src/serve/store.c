@@ -55,7 +55,7 @@ void store_put_head(const struct serve_write *write, struct store_head *head, st
     argv[0] = put_number(head->numbers[0], ttl_ms);
     argv[1] = put_number(head->numbers[1], write->version);
     argv[2] = put_number(head->numbers[2], write->snapshot);
-    argv[3] = write->force ? STR("1") : STR("0");
+    argv[3] = write->force ? STR("1") : write->absent ? STR("2") : STR("0");
 }
 
 void store_make_stamp(const struct serve_write *write, struct store_stamp *stamp)

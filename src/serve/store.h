@@ -89,6 +89,8 @@ struct serve_write {
     int64_t now_us;            /* becomes cached_at */
     int64_t ttl_ms;            /* 0: that of the table */
     bool force;
+    bool absent; /* write only where nothing is there, whatever it be: what was loaded because the
+                    key was missing does not replace what another program wrote meanwhile */
     struct str as_of; /* of a set; may be empty */
     /* What is written, by the type of the key. Names and members differ from each other; scores are
      * finite. A set may be empty: then its sibling alone is there. */

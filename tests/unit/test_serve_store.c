@@ -271,6 +271,30 @@ static void test_newer_is_written_and_older_is_not(void **state)
     }
 }
 
+/* What another program wrote since it was found missing names no version and no snapshot. */
+static void test_what_was_missing_does_not_replace_what_came_meanwhile(void **state)
+{
+    (void)state;
+    struct serve_hash hash;
+    const struct serve_field field = {STR("bio"), STR("ours")};
+    struct serve_write write = hash_of(5, 7, &field);
+    write.absent = true;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN); /* nothing was there */
+    assert_ttls(3600000);
+    clear(NULL);
+    assert_int_equal(tell("HSET kol:profile:tiktok:ana bio theirs")->number, 1);
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
+    assert_str(value_of(&hash, "bio"), "theirs");
+    assert_int_equal(tell("PTTL kol:profile:tiktok:ana")->number, -1); /* theirs, too */
+    clear(NULL);
+    assert_str(tell("SET kol:profile:tiktok:ana theirs")->text, "OK");
+    assert_int_equal(put(&write, NULL), SERVE_KEPT);
+    assert_str(tell("GET kol:profile:tiktok:ana")->text, "theirs");
+    write.absent = false;
+    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
+}
+
 /* The same by the script that is given fields one by one. */
 static void test_a_large_hash_is_guarded_and_loses_the_fields_of_before(void **state)
 {
@@ -920,6 +944,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(test_a_hash_is_read_as_it_was_written, clear),
         cmocka_unit_test_setup(test_a_packed_hash_is_one_like_any_other, clear),
+        cmocka_unit_test_setup(test_what_was_missing_does_not_replace_what_came_meanwhile, clear),
         cmocka_unit_test_setup(test_newer_is_written_and_older_is_not, clear),
         cmocka_unit_test_setup(test_a_large_hash_is_guarded_and_loses_the_fields_of_before, clear),
         cmocka_unit_test_setup(test_fields_of_one_name_come_to_the_last, clear),
