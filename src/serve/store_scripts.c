@@ -13,11 +13,13 @@
  * `v`, `s`: version and snapshot of what is held as texts of digits, '0': none; `v` is nil where
  * that is garbage. `there`: whether anything is there at all, which is of interest only where it
  * names neither. What stays is answered by 0, after `renew`, or without where the write is one for
- * a key that was not there (ARGV[4] 2; 1: one that is forced). Local functions would read better,
- * and cost the server more than all else that the script does: each run makes them anew.
+ * a key that was not there (ARGV[4] 2; 1: one that is forced). An empty STRING is nothing. Local
+ * functions would read better, and cost the server more than all else that the script does: each
+ * run makes them anew.
  */
 #define GUARD(there, renew)                                                                        \
-    "if ARGV[4]=='2' and redis.call('EXISTS',KEYS[1])==1 then return 0 end "                       \
+    "if ARGV[4]=='2' and redis.call('EXISTS',KEYS[1])==1 and "                                     \
+    "redis.pcall('GETRANGE',KEYS[1],0,0)~='' then return 0 end "                                   \
     "if v and #v<17 and #s<17 and string.find(v..s,'^%d+$') then v,s=tonumber(v),tonumber(s) "     \
     "local V,S=tonumber(ARGV[2]),tonumber(ARGV[3]) "                                               \
     "if v and s and (v>V or ARGV[4]=='0' and v==V and s>=S and (v>0 or s>0 or " there              \

@@ -291,7 +291,7 @@ static void test_what_was_missing_does_not_replace_what_came_meanwhile(void **st
     assert_str(tell("SET kol:profile:tiktok:ana theirs")->text, "OK");
     assert_int_equal(put(&write, NULL), SERVE_KEPT);
     assert_str(tell("GET kol:profile:tiktok:ana")->text, "theirs");
-    write.absent = false;
+    TELL(STR("SET"), KEY, STR("")); /* that is told as nothing, and is healed */
     assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
 }
 
