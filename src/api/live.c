@@ -7,7 +7,6 @@
  * copy is not: it comes with that copy, and no answer mixes two snapshots.
  */
 #include <jansson.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/tiered.h"
@@ -28,21 +27,13 @@ int64_t api_event_time_of(const struct serve_hash *hash)
 
 static json_t *value_of(const struct http_field *member, struct str text)
 {
-    char digits[64], *end;
+    double number;
     switch (member->kind) {
     case HTTP_REAL:
-        if (!text.len || text.len >= sizeof digits) {
-            return NULL;
-        }
-        memcpy(digits, text.ptr, text.len);
-        digits[text.len] = '\0';
-        if (strspn(digits, "+-.0123456789eE") != text.len) {
-            return NULL;
-        }
-        const double number = strtod(digits, &end);
-        return *end || number < member->min || (member->max > 0 && number > member->max)
-                   ? NULL
-                   : json_real(number); /* NULL for what is not finite */
+        return str_to_double(text, &number) && number >= member->min &&
+                       (member->max <= 0 || number <= member->max)
+                   ? json_real(number)
+                   : NULL;
     case HTTP_BOOL:
         return str_is(text, "true") ? json_true() : str_is(text, "false") ? json_false() : NULL;
     case HTTP_WORDS: return json_loadb(text.ptr, text.len, 0, NULL);
@@ -97,14 +88,7 @@ void api_score_now(struct http_call *call, const struct api_copy *copy, const st
     }
     api_call_tag(call, TIER_TAG);
     api_ask_tag(&asked);
-    struct redis_pipe *pipe = tier_pipe(api->tier);
-    enum tier_read read = TIER_SKIPPED;
-    if (pipe) {
-        const size_t place = serve_ask(pipe, asked.kind, asked.key);
-        if (tier_run(api->tier, pipe, http_call_deadline_ns(call))) {
-            read = api_ask_take(&asked, pipe, place);
-        }
-    }
+    enum tier_read read = api_ask_once(&asked);
     if (read == TIER_OLD) { /* a live score may stand beside what is left of an older snapshot */
         tier_saw(api->tier, asked.key, asked.hash.print);
         read = TIER_HIT;
@@ -115,8 +99,5 @@ void api_score_now(struct http_call *call, const struct api_copy *copy, const st
         tier_saw_not(api->tier, asked.key);
     }
     tier_count(api->tier, read);
-    api_call_of(call)->tier_said = read == TIER_HIT       ? "hit"
-                                   : read == TIER_SKIPPED ? "fwd=bypass"
-                                                          : "fwd=miss";
-    tier_pipe_done(api->tier, &pipe);
+    api_ask_say(call, read);
 }

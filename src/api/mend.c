@@ -6,7 +6,6 @@
  * null, or, where the answer must have it, the value is of no use.
  */
 #include <math.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "api/value.h"
@@ -57,19 +56,9 @@ static struct str real_text(struct arena *arena, double value)
 /* The number of a field; NaN where there is none. */
 static double number(const struct mending *mending, const char *name)
 {
-    char text[64], *end;
+    double value;
     const struct serve_field *field = find(mending, name);
-    if (!field || !field->value.len || field->value.len >= sizeof text) {
-        return NAN;
-    }
-    memcpy(text, field->value.ptr, field->value.len);
-    text[field->value.len] = '\0';
-    /* strtod() takes more than a number: blanks, hexadecimal digits, infinity. */
-    if (strspn(text, "+-.0123456789eE") != field->value.len) {
-        return NAN;
-    }
-    const double value = strtod(text, &end);
-    return *end || !isfinite(value) ? NAN : value;
+    return field && str_to_double(field->value, &value) ? value : NAN;
 }
 
 /* ---- profiles ---- */

@@ -210,12 +210,8 @@ static bool take_ahead(struct api_asked *asked)
     return true;
 }
 
-static enum tier_read look(struct api_asked *asked)
+enum tier_read api_ask_once(struct api_asked *asked)
 {
-    if (take_ahead(asked)) {
-        tier_count(asked->tier, TIER_HIT);
-        return TIER_HIT;
-    }
     struct redis_pipe *pipe = tier_pipe(asked->tier);
     enum tier_read read = TIER_SKIPPED;
     if (pipe) {
@@ -225,6 +221,19 @@ static enum tier_read look(struct api_asked *asked)
         }
         tier_pipe_done(asked->tier, &pipe);
     }
+    return read;
+}
+
+void api_ask_say(struct http_call *call, enum tier_read read)
+{
+    api_call_of(call)->tier_said = read == TIER_HIT       ? "hit"
+                                   : read == TIER_SKIPPED ? "fwd=bypass"
+                                                          : "fwd=miss";
+}
+
+static enum tier_read look(struct api_asked *asked)
+{
+    const enum tier_read read = take_ahead(asked) ? TIER_HIT : api_ask_once(asked);
     tier_count(asked->tier, read);
     return read;
 }
@@ -382,7 +391,7 @@ enum kol_status api_ask(struct api_asked *asked, struct kol_error *err)
 {
     const enum tier_read read = look(asked);
     struct api_call *held = api_call_of(asked->call);
-    held->tier_said = read == TIER_HIT ? "hit" : read == TIER_SKIPPED ? "fwd=bypass" : "fwd=miss";
+    api_ask_say(asked->call, read);
     /* Also where there is nothing: whoever writes it there changes the answer. */
     api_call_tag(asked->call, TIER_TAG);
     api_ask_tag(asked);
@@ -416,63 +425,66 @@ static bool name_of(struct http_call *call, const char *field, struct str *platf
     return !named.len; /* platform:platform:id */
 }
 
+/* A route whose answer is a value of the table. */
+struct tiered {
+    http_handler *handle, *first;
+    /* Of those that are one hash of a name: */
+    const char *field;
+    enum serve_key bare, on;
+};
+static const struct tiered *find_tiered(const struct http_call *call);
+
 /* The key of a KOL's or content's value; false: no key is spelled so. */
-static bool named_key(struct api_asked *asked, struct http_call *call, const char *field,
-                      enum serve_key bare, enum serve_key on)
+static bool named_key(struct api_asked *asked, struct http_call *call)
 {
     struct str platform, id;
-    return name_of(call, field, &platform, &id) &&
-           api_ask_init(asked, call, platform.len ? on : bare, platform.len ? platform : id,
-                        platform.len ? id : STR(""));
+    const struct tiered *row = find_tiered(call);
+    return name_of(call, row->field, &platform, &id) &&
+           api_ask_init(asked, call, platform.len ? row->on : row->bare,
+                        platform.len ? platform : id, platform.len ? id : STR(""));
 }
 
-static enum kol_status named_object(struct http_call *call, const char *field, enum serve_key bare,
-                                    enum serve_key on, struct buf *body, struct kol_error *err)
+/* Reads the object into `asked->json`. */
+static enum kol_status named_object(struct http_call *call, struct api_asked *asked,
+                                    struct kol_error *err)
 {
-    struct api_asked asked;
-    if (!named_key(&asked, call, field, bare, on)) {
+    const char *field = find_tiered(call)->field;
+    if (!named_key(asked, call)) {
         return kol_fail(err, KOL_NOT_FOUND, "no key is spelled so");
     }
-    enum kol_status status = api_ask(&asked, err);
+    enum kol_status status = api_ask(asked, err);
     if (status != KOL_OK) {
         return status;
     }
-    const struct serve_field *its = serve_field(asked.hash.fields, asked.hash.count, "platform");
-    const struct serve_field *its_id = serve_field(asked.hash.fields, asked.hash.count, field);
+    const struct serve_field *its = serve_field(asked->hash.fields, asked->hash.count, "platform");
+    const struct serve_field *its_id = serve_field(asked->hash.fields, asked->hash.count, field);
     if (its && its_id) {
         api_call_tag(call, "%s:%.*s:%.*s", strcmp(field, "kol_id") == 0 ? "kol" : "content",
                      STR_FORMAT(its->value), STR_FORMAT(its_id->value));
     }
-    buf_put(body, asked.json);
     return KOL_OK;
 }
 
-static enum kol_status get_kol(struct http_call *call, struct kol_error *err)
+static enum kol_status get_object(struct http_call *call, struct kol_error *err)
 {
-    struct buf body = {0};
-    enum kol_status status =
-        named_object(call, "kol_id", SERVE_KEY_PROFILE, SERVE_KEY_PROFILE_ON, &body, err);
-    return status == KOL_OK ? api_answer(call, &body) : status;
-}
-
-static enum kol_status get_scores(struct http_call *call, struct kol_error *err)
-{
-    struct buf body = {0};
-    enum kol_status status =
-        named_object(call, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON, &body, err);
-    return status == KOL_OK ? api_answer(call, &body) : status;
+    struct api_asked asked;
+    enum kol_status status = named_object(call, &asked, err);
+    if (status == KOL_OK) {
+        http_json(call, asked.json);
+    }
+    return status;
 }
 
 /* The old form of a score has the members of the new one, one of them under another name. */
 static enum kol_status get_trust(struct http_call *call, struct kol_error *err)
 {
-    struct buf score = {0}, body = {0};
+    struct api_asked asked;
+    struct buf body = {0};
     struct serve_field *fields;
     size_t count;
-    enum kol_status status =
-        named_object(call, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON, &score, err);
+    enum kol_status status = named_object(call, &asked, err);
     if (status == KOL_OK) {
-        status = serve_to_fields(buf_str(&score), http_call_arena(call), &fields, &count, err);
+        status = serve_to_fields(asked.json, http_call_arena(call), &fields, &count, err);
     }
     for (size_t i = 0; status == KOL_OK && i < count; i++) {
         if (str_is(fields[i].name, "scored_at")) {
@@ -482,15 +494,6 @@ static enum kol_status get_trust(struct http_call *call, struct kol_error *err)
     if (status == KOL_OK) {
         status = serve_to_json(api_schema("KOLTrust"), api_find_schema, fields, count, &body, err);
     }
-    buf_free(&score);
-    return status == KOL_OK ? api_answer(call, &body) : status;
-}
-
-static enum kol_status get_content(struct http_call *call, struct kol_error *err)
-{
-    struct buf body = {0};
-    enum kol_status status =
-        named_object(call, "content_id", SERVE_KEY_CONTENT, SERVE_KEY_CONTENT_ON, &body, err);
     return status == KOL_OK ? api_answer(call, &body) : status;
 }
 
@@ -584,17 +587,12 @@ static enum kol_status list_kols(struct http_call *call, struct kol_error *err)
 
 /* ---- routes ---- */
 
-static const struct tiered {
-    http_handler *handle, *first;
-    /* Of those that are one hash of a name: */
-    const char *field;
-    enum serve_key bare, on;
-} tiered[] = {
-    {api_get_kol, get_kol, "kol_id", SERVE_KEY_PROFILE, SERVE_KEY_PROFILE_ON},
-    {api_get_kol_scores, get_scores, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON},
-    {api_get_score, get_scores, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON},
+static const struct tiered tiered[] = {
+    {api_get_kol, get_object, "kol_id", SERVE_KEY_PROFILE, SERVE_KEY_PROFILE_ON},
+    {api_get_kol_scores, get_object, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON},
+    {api_get_score, get_object, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON},
     {api_get_kol_trust, get_trust, "kol_id", SERVE_KEY_SCORE, SERVE_KEY_SCORE_ON},
-    {api_get_content, get_content, "content_id", SERVE_KEY_CONTENT, SERVE_KEY_CONTENT_ON},
+    {api_get_content, get_object, "content_id", SERVE_KEY_CONTENT, SERVE_KEY_CONTENT_ON},
     {.handle = api_platform_stats, .first = platform_stats},
     {.handle = api_daily_stats, .first = daily_stats},
     {.handle = api_list_kols, .first = list_kols},
@@ -621,9 +619,8 @@ bool api_tiered_by_key(struct http_call *call)
 
 struct api_asked *api_tiered_key(struct http_call *call)
 {
-    const struct tiered *found = find_tiered(call);
     struct api_asked *asked = arena_alloc(http_call_arena(call), sizeof *asked);
-    return named_key(asked, call, found->field, found->bare, found->on) ? asked : NULL;
+    return named_key(asked, call) ? asked : NULL;
 }
 
 bool api_waits(struct http_call *call)

@@ -36,6 +36,12 @@ bool api_ask_init(struct api_asked *asked, struct http_call *call, enum serve_ke
  * answers. */
 enum kol_status api_ask(struct api_asked *asked, struct kol_error *err) KOL_CHECKED;
 
+/* One exchange for the key, not counted. TIER_SKIPPED: Redis is not to be asked, or did not answer.
+ */
+enum tier_read api_ask_once(struct api_asked *asked);
+/* Has Cache-Status say how Redis was of use. */
+void api_ask_say(struct http_call *call, enum tier_read read);
+
 /* Takes what an answer to the key's command in a pipe that was run came to; of a HASH with what it
  * lacks and follows added. TIER_BAD: what is there is of no use. TIER_OLD: it is of a snapshot
  * before that of the copy of this process. */

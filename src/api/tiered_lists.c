@@ -172,12 +172,12 @@ static enum kol_status end(struct listing *listing, struct json *json, const cha
 }
 
 /* Writes a row where its fields are what the schema says. */
-static enum kol_status put_row(struct json *json, const struct row *row, const char *schema,
-                               struct kol_error *err)
+static enum kol_status put_row(struct json *json, const struct serve_field *fields, size_t count,
+                               const char *schema, struct kol_error *err)
 {
     struct buf text = {0};
     enum kol_status status =
-        serve_to_json(api_schema(schema), api_find_schema, row->fields, row->count, &text, err);
+        serve_to_json(api_schema(schema), api_find_schema, fields, count, &text, err);
     if (status == KOL_OK) {
         js_raw(json, buf_str(&text));
     }
@@ -223,19 +223,12 @@ static enum kol_status put_profile(struct json *json, const struct api_asked *ro
     struct arena *arena = http_call_arena(row->call);
     struct serve_field *fields = arena_alloc(arena, (row->hash.count + 1) * sizeof *fields);
     size_t count = 0;
-    struct buf text = {0};
     for (size_t i = 0; i < row->hash.count; i++) {
         if (!str_is(row->hash.fields[i].name, "also_on")) { /* of one who was asked for */
             fields[count++] = row->hash.fields[i];
         }
     }
-    enum kol_status status =
-        serve_to_json(api_schema("KOLProfile"), api_find_schema, fields, count, &text, err);
-    if (status == KOL_OK) {
-        js_raw(json, buf_str(&text));
-    }
-    buf_free(&text);
-    return status;
+    return put_row(json, fields, count, "KOLProfile", err);
 }
 
 enum kol_status api_tiered_top(struct http_call *call, struct kol_error *err)
@@ -315,7 +308,7 @@ enum kol_status api_tiered_trending(struct http_call *call, struct kol_error *er
         put_number(&row, "trending_score", score_round(listing.set.set.members[i].score), arena);
         put_from(&row, "gained_views", from, "gained_views");
         put_from(&row, "as_of", from, "trending_as_of");
-        status = put_row(&json, &row, "TrendingContent", err);
+        status = put_row(&json, row.fields, row.count, "TrendingContent", err);
     }
     if (status != KOL_OK) {
         buf_free(&body);
@@ -363,7 +356,7 @@ enum kol_status api_tiered_ranking(struct http_call *call, struct kol_error *err
         put_from(&row, "followers_count", profile, "followers_count");
         put_from(&row, "as_of", score,
                  str_is(metric, "trending") ? "trending_as_of" : "event_time");
-        status = put_row(&json, &row, "TrendingKOL", err);
+        status = put_row(&json, row.fields, row.count, "TrendingKOL", err);
     }
     if (status != KOL_OK) {
         buf_free(&body);

@@ -32,27 +32,26 @@ struct api_values {
 
 /* ---- keys that stand alone ---- */
 
-static const char *const places[] = {"tiktok", "twitter", "youtube", "instagram", "all"};
+enum { PLACES = API_PLATFORM_COUNT + 1 }; /* the platforms, and all of them together */
 
-/* A kind with its second part, for each platform. */
+/* A kind with its second part, for each place. */
 static const struct single {
     enum warm_part part;
     enum serve_key kind;
     const char *second; /* NULL: the kind has one part */
-    bool all;           /* also for all platforms together */
     bool once;          /* no part at all */
 } singles[] = {
-    {WARM_PROFILES, SERVE_KEY_PROFILES_LIST, NULL, true, false},
-    {WARM_TOP, SERVE_KEY_TOP_FOLLOWERS, "100", true, false},
-    {WARM_TOP, SERVE_KEY_TOP_ENGAGEMENT, "100", true, false},
-    {WARM_TOP, SERVE_KEY_RANKING, "trending", true, false},
-    {WARM_TOP, SERVE_KEY_RANKING, "trust", true, false},
-    {WARM_TOP, SERVE_KEY_RANKING, "success", true, false},
-    {WARM_TOP, SERVE_KEY_RANKING, "composite", true, false},
-    {WARM_TRENDING, SERVE_KEY_CONTENT_TRENDING, "50", true, false},
-    {WARM_TRENDING, SERVE_KEY_CONTENT_TRENDING, "100", true, false},
-    {WARM_STATS, SERVE_KEY_STATS_PLATFORM, NULL, false, true},
-    {WARM_SEARCH, SERVE_KEY_AUTOCOMPLETE, NULL, false, true},
+    {WARM_PROFILES, SERVE_KEY_PROFILES_LIST, NULL},
+    {WARM_TOP, SERVE_KEY_TOP_FOLLOWERS, "100"},
+    {WARM_TOP, SERVE_KEY_TOP_ENGAGEMENT, "100"},
+    {WARM_TOP, SERVE_KEY_RANKING, "trending"},
+    {WARM_TOP, SERVE_KEY_RANKING, "trust"},
+    {WARM_TOP, SERVE_KEY_RANKING, "success"},
+    {WARM_TOP, SERVE_KEY_RANKING, "composite"},
+    {WARM_TRENDING, SERVE_KEY_CONTENT_TRENDING, "50"},
+    {WARM_TRENDING, SERVE_KEY_CONTENT_TRENDING, "100"},
+    {WARM_STATS, SERVE_KEY_STATS_PLATFORM, NULL, true},
+    {WARM_SEARCH, SERVE_KEY_AUTOCOMPLETE, NULL, true},
 };
 
 /* The n-th of a part; false behind the last. */
@@ -61,7 +60,7 @@ static bool single_of(enum warm_part part, size_t number, enum serve_key *kind,
 {
     for (size_t i = 0; i < ARRAY_LEN(singles); i++) {
         const struct single *single = &singles[i];
-        const size_t count = single->once ? 1 : ARRAY_LEN(places) - (single->all ? 0 : 1);
+        const size_t count = single->once ? 1 : PLACES;
         if (single->part != part) {
             continue;
         }
@@ -70,7 +69,9 @@ static bool single_of(enum warm_part part, size_t number, enum serve_key *kind,
             continue;
         }
         *kind = single->kind;
-        parts[0] = single->once ? STR("") : str_of(places[number]);
+        parts[0] = single->once                   ? STR("")
+                   : number == API_PLATFORM_COUNT ? STR("all")
+                                                  : str_of(platform_name((enum platform)number));
         parts[1] = single->second ? str_of(single->second) : STR("");
         return true;
     }

@@ -272,3 +272,21 @@ bool text_put_unbase64(struct buf *buf, struct str text)
     }
     return ok;
 }
+
+bool text_put_percent_decoded(struct buf *buf, struct str text)
+{
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.ptr[i];
+        if (c == '%') {
+            const int high = i + 2 < text.len ? text_hex_digit(text.ptr[i + 1]) : -1;
+            const int low = i + 2 < text.len ? text_hex_digit(text.ptr[i + 2]) : -1;
+            if (high < 0 || low < 0) {
+                return false;
+            }
+            c = (char)(high * 16 + low);
+            i += 2;
+        }
+        buf_putc(buf, c);
+    }
+    return true;
+}

@@ -36,6 +36,10 @@ static inline int text_hex_digit(char c)
                                   : -1;
 }
 
+/* Appends what percent-encoding stands for; false, with a part of it appended, for an escape that
+ * is none. The bytes may be any. */
+bool text_put_percent_decoded(struct buf *buf, struct str text);
+
 /* Appends standard base64 with padding. */
 void text_put_base64(struct buf *buf, struct str bytes);
 

@@ -21,25 +21,13 @@ static enum kol_status invalid(struct kol_error *err, const char *why)
 /* Undoes percent-encoding; NULL for an escape that is none, or one of NUL. */
 static const char *decode(struct str text, struct arena *arena)
 {
-    char *out = arena_alloc(arena, text.len + 1);
-    size_t len = 0;
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (c == '%') {
-            const int high = i + 2 < text.len ? text_hex_digit(text.ptr[i + 1]) : -1;
-            const int low = i + 2 < text.len ? text_hex_digit(text.ptr[i + 2]) : -1;
-            if (high < 0 || low < 0) {
-                return NULL;
-            }
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        if (c == '\0') {
-            return NULL;
-        }
-        out[len++] = c;
+    struct buf plain = {0};
+    const char *out = NULL;
+    if (text_put_percent_decoded(&plain, text) &&
+        !memchr(plain.ptr ? plain.ptr : "", '\0', plain.len)) {
+        out = arena_copy(arena, buf_str(&plain)).ptr;
     }
-    out[len] = '\0';
+    buf_free(&plain);
     return out;
 }
 

@@ -315,20 +315,7 @@ enum kol_status heat_save(const struct heat *heat, const char *path, struct kol_
 static bool read_key(struct str text, struct buf *out)
 {
     buf_clear(out);
-    for (size_t i = 0; i < text.len; i++) {
-        char c = text.ptr[i];
-        if (c == '%') {
-            const int high = i + 2 < text.len ? text_hex_digit(text.ptr[i + 1]) : -1;
-            const int low = i + 2 < text.len ? text_hex_digit(text.ptr[i + 2]) : -1;
-            if (high < 0 || low < 0) {
-                return false;
-            }
-            c = (char)(high * 16 + low);
-            i += 2;
-        }
-        buf_putc(out, c);
-    }
-    return is_key(buf_str(out));
+    return text_put_percent_decoded(out, text) && is_key(buf_str(out));
 }
 
 static bool read_line(struct heat *heat, struct str line, int64_t now_us, struct buf *key)

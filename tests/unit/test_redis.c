@@ -2,27 +2,11 @@
  * test_redis.c: the Redis client against a redis-server: what it answers, logging in, servers that
  * are stopped, killed and started anew, many threads.
  */
-#include "redis_fixture.h"
+#include "redis_server_fixture.h"
 
 #include <pthread.h>
 
 #include "base/random.h"
-
-static struct server server;
-
-static int start(void **state)
-{
-    (void)state;
-    make_server(&server);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    remove_server(&server);
-    return 0;
-}
 
 /* Runs one command, which has no % in it. */
 static void tell(struct redis *redis, const char *words)

@@ -2,25 +2,9 @@
  * test_redis_script.c: scripts in pipes: sent by their hash, whole only to a server that does not
  * know them.
  */
-#include "redis_fixture.h"
+#include "redis_server_fixture.h"
 
 #include <pthread.h>
-
-static struct server server;
-
-static int start(void **state)
-{
-    (void)state;
-    make_server(&server);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    remove_server(&server);
-    return 0;
-}
 
 static const struct redis_script join = {"return KEYS[1] .. ':' .. table.concat(ARGV, ',')"};
 static const struct redis_script count = {

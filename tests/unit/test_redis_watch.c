@@ -2,23 +2,8 @@
  * test_redis_watch.c: being told what changes, by a redis-server that is killed, stopped and
  * started anew meanwhile, and by servers that are none.
  */
+#include "redis_server_fixture.h"
 #include "redis_watch_fixture.h"
-
-static struct server server;
-
-static int start(void **state)
-{
-    (void)state;
-    make_server(&server);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    remove_server(&server);
-    return 0;
-}
 
 static void begin(struct watching *watching, int64_t ping_us)
 {

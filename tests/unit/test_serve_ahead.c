@@ -2,26 +2,11 @@
  * test_serve_ahead.c: keys that will be asked for are written anew before they expire, with a real
  * redis-server.
  */
-#include "redis_fixture.h"
+#include "redis_server_fixture.h"
 
 #include "serve/ahead.h"
 
-static struct server server;
 static int64_t asked; /* values that the source made */
-
-static int start(void **state)
-{
-    (void)state;
-    make_server(&server);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    remove_server(&server);
-    return 0;
-}
 
 static enum kol_status by_key(void *user, struct str key, struct arena *arena,
                               struct warm_item *out, struct kol_error *err)
