@@ -3,8 +3,9 @@
  *
  * DuckDB answers a COPY with least and greatest values as text, as it prints them; here they become
  * values, and values bounds by the rule of the table format. A text that cannot be read gives no
- * bounds, which is always right. Reals are counted and bounded by a SELECT over the written file:
- * DuckDB's has_nan is wrong for several row groups, and its text may be short of a digit.
+ * bounds, which is always right. Reals are bounded, and their NaNs counted, by a SELECT over the
+ * written file: DuckDB's has_nan is wrong for several row groups, and its text may be short of a
+ * digit.
  */
 #include "engine/duckdb_stats.h"
 
@@ -349,33 +350,42 @@ static struct ice_column_stats *stats_of(struct ice_data_file *file, int32_t fie
     return NULL;
 }
 
-/* Three cells a column from `cell` on: NaNs, least and greatest of the others. */
+/* Three cells a column from `cell` on: least and greatest value that is no NaN, NaNs. */
 static void take_real(const struct engine_result *result, size_t cell,
                       const struct ice_field *field, struct arena *arena,
                       struct ice_column_stats *stats)
 {
-    stats->nans = engine_int(result, cell, 0);
-    if (engine_null(result, cell + 1, 0)) {
+    stats->nans = engine_int(result, cell + 2, 0);
+    if (engine_null(result, cell, 0)) {
         return;
     }
-    struct ice_value low = {.known = true, .real = engine_real(result, cell + 1, 0)};
-    struct ice_value high = {.known = true, .real = engine_real(result, cell + 2, 0)};
+    struct ice_value low = {.known = true, .real = engine_real(result, cell, 0)};
+    struct ice_value high = {.known = true, .real = engine_real(result, cell + 1, 0)};
     stats->has_bounds = ice_bound_lower(arena, field, &low, &stats->lower) &&
                         ice_bound_upper(arena, field, &high, &stats->upper);
 }
 
-static void put_reals(const struct ice_schema *schema, const char *path, struct buf *sql)
+static void put_real(const struct ice_field *field, bool nans, struct buf *sql)
+{
+    struct buf name = {0};
+    engine_quote_name(&name, str_of(field->name));
+    buf_puts(sql, sql->len ? ", " : "SELECT ");
+    if (nans) {
+        buf_printf(sql,
+                   "min(%s) FILTER (WHERE NOT isnan(%s)), max(%s) FILTER (WHERE NOT isnan(%s)), "
+                   "count(*) FILTER (WHERE isnan(%s))",
+                   name.ptr, name.ptr, name.ptr, name.ptr, name.ptr);
+    } else {
+        buf_printf(sql, "min(%s), max(%s), 0", name.ptr, name.ptr);
+    }
+    buf_free(&name);
+}
+
+static void put_reals(const struct ice_schema *schema, const char *path, bool nans, struct buf *sql)
 {
     for (size_t i = 0; i < schema->count; i++) {
         if (is_real(&schema->fields[i])) {
-            struct buf name = {0};
-            engine_quote_name(&name, str_of(schema->fields[i].name));
-            buf_printf(sql,
-                       "%scount(*) FILTER (WHERE isnan(%s)), min(%s) FILTER (WHERE NOT isnan(%s)), "
-                       "max(%s) FILTER (WHERE NOT isnan(%s))",
-                       sql->len ? ", " : "SELECT ", name.ptr, name.ptr, name.ptr, name.ptr,
-                       name.ptr);
-            buf_free(&name);
+            put_real(&schema->fields[i], nans, sql);
         }
     }
     if (sql->len) {
@@ -385,22 +395,49 @@ static void put_reals(const struct ice_schema *schema, const char *path, struct 
     }
 }
 
+/* The engine orders NaN behind all else, so that the greatest value tells whether there is one. */
+static bool has_nans(const struct engine_result *result)
+{
+    for (size_t cell = 1; cell < engine_columns(result); cell += 3) {
+        if (!engine_null(result, cell, 0) && isnan(engine_real(result, cell, 0))) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static enum kol_status ask_of_reals(struct engine_session *session, const struct ice_schema *schema,
+                                    const char *path, bool nans, struct engine_result **out,
+                                    struct kol_error *err)
+{
+    struct buf sql = {0};
+    size_t rows;
+    *out = NULL;
+    put_reals(schema, path, nans, &sql);
+    enum kol_status status = KOL_OK;
+    if (sql.len) {
+        status = engine_query_whole_(session, sql.ptr, out, err);
+    }
+    if (status == KOL_OK && *out) {
+        status = engine_next(*out, &rows, err);
+    }
+    buf_free(&sql);
+    return status;
+}
+
+/* Least and greatest values alone cost little; counting NaNs in many columns takes as long as
+ * writing them, and files with one are rare. */
 static enum kol_status look_at_reals(struct engine_session *session,
                                      const struct ice_schema *schema, struct arena *arena,
                                      struct ice_data_file *file, struct kol_error *err)
 {
-    struct engine_result *result = NULL;
-    struct buf sql = {0};
-    size_t rows = 0;
-    put_reals(schema, file->path, &sql);
-    if (sql.len == 0) {
-        return KOL_OK;
+    struct engine_result *result;
+    enum kol_status status = ask_of_reals(session, schema, file->path, false, &result, err);
+    if (status == KOL_OK && result && has_nans(result)) {
+        engine_result_free(&result);
+        status = ask_of_reals(session, schema, file->path, true, &result, err);
     }
-    enum kol_status status = engine_query_whole_(session, sql.ptr, &result, err);
-    if (status == KOL_OK) {
-        status = engine_next(result, &rows, err);
-    }
-    for (size_t i = 0, cell = 0; i < schema->count && status == KOL_OK; i++) {
+    for (size_t i = 0, cell = 0; i < schema->count && status == KOL_OK && result; i++) {
         const struct ice_field *field = &schema->fields[i];
         if (is_real(field)) {
             struct ice_column_stats *stats = stats_of(file, field->id);
@@ -411,7 +448,6 @@ static enum kol_status look_at_reals(struct engine_session *session,
         }
     }
     engine_result_free(&result);
-    buf_free(&sql);
     return status;
 }
 

@@ -182,6 +182,14 @@ static void test_statistics_hold_for_every_type(void **state)
          "SELECT CASE WHEN range % 7 = 0 THEN 'nan'::DOUBLE WHEN range % 5 = 0 THEN NULL ELSE "
          "hash(range) / 3::DOUBLE END AS v FROM range(150000)",
          true, true},
+        /* one NaN, in the first and in the last row group */
+        {ONE(ICE_DOUBLE),
+         "SELECT CASE WHEN range = 3 THEN 'nan' ELSE range / 3 END::DOUBLE AS v FROM range(300000)",
+         true, true},
+        {ONE(ICE_DOUBLE),
+         "SELECT CASE WHEN range = 299990 THEN 'nan'::DOUBLE WHEN range > 299000 THEN NULL "
+         "ELSE range END AS v FROM range(300000)",
+         true, true},
         {ONE(ICE_DOUBLE), "SELECT 'nan'::DOUBLE AS v FROM range(3)", false, false},
         {ONE(ICE_DOUBLE), "SELECT NULL::DOUBLE AS v FROM range(3)", false, false},
         {ONE(ICE_DOUBLE), "SELECT 0.1::DOUBLE + 0.2 + range AS v FROM range(3)", true, true},
