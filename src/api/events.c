@@ -121,7 +121,7 @@ static enum kol_status take_body(struct posting *posting, struct str body, struc
 static void put_answer(const struct posting *posting, struct buf *body)
 {
     const struct submit *submit = &posting->submit;
-    struct json json = {body, false};
+    struct json json = {.out = body};
     js_open(&json, '{');
     js_member_text(&json, "topic", str_of(topic_name(posting->topic)));
     js_member_int(&json, "accepted", submit->accepted_total);

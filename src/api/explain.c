@@ -115,7 +115,7 @@ enum kol_status api_explain_kol(struct http_call *call, struct kol_error *err)
     struct api_copy *copy;
     struct api_who who;
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     enum kol_status status = api_call_copy(call, &copy, err);
     if (status == KOL_OK) {
         status = api_who(call, copy, &who, err);

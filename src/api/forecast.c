@@ -97,7 +97,7 @@ static enum kol_status answer(struct http_call *call, struct api_copy *copy,
 {
     struct forecast forecast;
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     const size_t horizon = (size_t)http_int(call, api_field(call, "horizon"));
     if (history->observed < FORECAST_LEAST_DAYS) {
         return http_problem(

@@ -1,4 +1,8 @@
-/* json.c: JSON written by hand into a buffer: commas come by themselves. */
+/*
+ * json.c: JSON written by hand into a buffer: commas come by themselves. The same calls make the
+ * fields of a hash of an object: its members then stand one behind the other without what JSON has
+ * around them, and it is noted where each begins.
+ */
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,8 +19,17 @@ static void separate(struct json *json)
     json->comma = true;
 }
 
+/* Whether what comes next is a field of its own, not a part of the JSON of one. */
+static bool is_bare(const struct json *json)
+{
+    return json->fields && json->fields->depth <= 1;
+}
+
 void js_open(struct json *json, char bracket)
 {
+    if (json->fields && json->fields->depth++ == 0) {
+        return;
+    }
     separate(json);
     buf_putc(json->out, bracket);
     json->comma = false;
@@ -24,12 +37,29 @@ void js_open(struct json *json, char bracket)
 
 void js_close(struct json *json, char bracket)
 {
+    if (json->fields && --json->fields->depth == 0) {
+        return;
+    }
     buf_putc(json->out, bracket);
     json->comma = true;
 }
 
+static void begin_field(struct json *json, const char *name)
+{
+    struct json_fields *fields = json->fields;
+    KOL_ASSERT(fields->count < ARRAY_LEN(fields->at));
+    fields->at[fields->count].name = json->out->len;
+    buf_puts(json->out, name);
+    fields->at[fields->count++].value = json->out->len;
+    json->comma = false;
+}
+
 void js_name(struct json *json, const char *name)
 {
+    if (is_bare(json)) {
+        begin_field(json, name);
+        return;
+    }
     const size_t len = strlen(name);
     buf_reserve(json->out, len + 4);
     char *at = json->out->ptr + json->out->len;
@@ -46,6 +76,10 @@ void js_name(struct json *json, const char *name)
 
 void js_text(struct json *json, struct str text)
 {
+    if (is_bare(json)) {
+        buf_put(json->out, text);
+        return;
+    }
     separate(json);
     text_put_json(json->out, text);
 }
@@ -77,33 +111,46 @@ void js_bool(struct json *json, bool value)
     buf_put(json->out, value ? STR("true") : STR("false"));
 }
 
+/* Around what is a text without escapes. */
+static void quote(struct json *json)
+{
+    if (!is_bare(json)) {
+        buf_putc(json->out, '"');
+    }
+}
+
 void js_time(struct json *json, int64_t time_us)
 {
     separate(json);
-    buf_putc(json->out, '"');
+    quote(json);
     clock_format(json->out, time_us);
-    buf_putc(json->out, '"');
+    quote(json);
 }
 
 void js_day(struct json *json, int64_t days)
 {
     enum { DAY_BYTES = 10 };
     separate(json);
-    buf_putc(json->out, '"');
+    quote(json);
     const size_t at = json->out->len;
     clock_format(json->out, days * CLOCK_US_PER_DAY);
     json->out->len = at + DAY_BYTES; /* without the time behind it */
-    buf_putc(json->out, '"');
+    quote(json);
 }
 
 void js_null(struct json *json)
 {
+    if (is_bare(json)) { /* the field is not there */
+        json->out->len = json->fields->at[--json->fields->count].name;
+        return;
+    }
     separate(json);
     buf_put(json->out, STR("null"));
 }
 
 void js_raw(struct json *json, struct str text)
 {
+    KOL_ASSERT(!is_bare(json)); /* as a field a text would have to lose its quotes */
     separate(json);
     buf_put(json->out, text);
 }
@@ -149,6 +196,31 @@ void js_member_int(struct json *json, const char *name, int64_t value)
 {
     js_name(json, name);
     js_int(json, value);
+}
+
+/* ---- fields of a hash ---- */
+
+void js_fields_begin(struct json *json, struct json_fields *fields, struct buf *out)
+{
+    KOL_ASSERT(out->len == 0);
+    fields->depth = 0;
+    fields->count = 0;
+    *json = (struct json){.out = out, .fields = fields};
+}
+
+void js_fields_end(const struct json *json, struct arena *arena, struct serve_field **out,
+                   size_t *count)
+{
+    const struct json_fields *fields = json->fields;
+    const struct str text = arena_copy(arena, buf_str(json->out));
+    *out = arena_alloc(arena, (fields->count + 1) * sizeof **out);
+    *count = fields->count;
+    for (size_t i = 0; i < fields->count; i++) {
+        const size_t name = fields->at[i].name, value = fields->at[i].value;
+        const size_t end = i + 1 < fields->count ? fields->at[i + 1].name : text.len;
+        (*out)[i] =
+            (struct serve_field){{text.ptr + name, value - name}, {text.ptr + value, end - value}};
+    }
 }
 
 /* ---- cells of records ---- */

@@ -306,6 +306,7 @@ void api_remember(struct http_call *call, struct str user, struct str platform, 
 struct json {
     struct buf *out;
     bool comma;
+    struct json_fields *fields; /* NULL: JSON all through; else see js_fields_begin() */
 };
 void js_open(struct json *json, char bracket);  /* '{' or '[' */
 void js_close(struct json *json, char bracket); /* '}' or ']' */
@@ -320,6 +321,25 @@ void js_day(struct json *json, int64_t days); /* since 1970-01-01 */
 void js_null(struct json *json);
 void js_raw(struct json *json, struct str text); /* JSON already */
 void js_texts(struct json *json, const struct str *texts, size_t count);
+
+/*
+ * An object as the fields of a hash (serve/shape.h): what writes it is the same, and so are the
+ * texts, byte for byte, that serve_to_fields() would make of its JSON; but its members are never
+ * put together, to be taken apart again. A list or an object within it is JSON. Members that follow
+ * behind the object are fields too.
+ */
+struct json_fields {
+    int depth;    /* brackets that are open */
+    size_t count; /* fields that were begun; one that is null ends as none */
+    struct {
+        size_t name, value; /* where each begins in the buffer; it ends where the next begins */
+    } at[SERVE_FIELDS_MAX];
+};
+/* `out` is empty, and the caller's own as before. */
+void js_fields_begin(struct json *json, struct json_fields *fields, struct buf *out);
+/* What was written since; in the arena. */
+void js_fields_end(const struct json *json, struct arena *arena, struct serve_field **out,
+                   size_t *count);
 
 /* name and value in one; unknown is null */
 void js_member_text(struct json *json, const char *name, struct str text);

@@ -104,7 +104,7 @@ enum kol_status api_predict_trust(struct http_call *call, struct kol_error *err)
     struct trust_inputs inputs;
     struct trust_score score;
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     enum kol_status status = trust_model(call, &model);
     if (status != KOL_OK) {
         return status;
@@ -123,7 +123,7 @@ enum kol_status api_predict_trust_batch(struct http_call *call, struct kol_error
     const size_t count = json_array_size(given);
     const int64_t now_us = clock_now_us();
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     enum kol_status status = trust_model(call, &model);
     if (status != KOL_OK) {
         return status;
@@ -193,7 +193,7 @@ enum kol_status api_predict_trust_features(struct http_call *call, struct kol_er
     double features[TRUST_FEATURES];
     struct trust_score score;
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     enum kol_status status = trust_model(call, &model);
     if (status == KOL_OK) {
         status = read_features(call, json_object_get(given, "features"), features);
@@ -218,7 +218,7 @@ enum kol_status api_predict_success(struct http_call *call, struct kol_error *er
     struct success_inputs inputs;
     struct success_score score;
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     read_inputs(given, success_input_names, SUCCESS_INPUTS, &inputs);
     success_score(model->gbdt, &inputs, 1, &score);
     js_open(&json, '{');
@@ -240,7 +240,7 @@ enum kol_status api_predict_trending(struct http_call *call, struct kol_error *e
     const json_t *given = http_json_body(call);
     struct trending_inputs inputs;
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     read_inputs(given, trending_input_names, ARRAY_LEN(trending_input_names), &inputs);
     const double score = trending_score(&inputs, TRENDING_FLOOR_BY_HAND);
     js_open(&json, '{');
@@ -301,7 +301,7 @@ static enum kol_status model_info(struct http_call *call, enum score_kind kind,
     const bool trust = kind == SCORE_TRUST;
     struct registry_version version = {.source = "rule", .aliases = "", .metadata = STR("{}")};
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     enum kol_status status = model->gbdt ? find_version(call, kind, &version, err) : KOL_OK;
     if (status != KOL_OK) {
         return status;
@@ -341,7 +341,7 @@ enum kol_status api_predict_health(struct http_call *call, struct kol_error *err
     (void)err;
     const struct score_models *models = api_call_models(call);
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     js_open(&json, '{');
     js_member_text(&json, "status",
                    models->by_kind[SCORE_TRUST].gbdt ? STR("ok") : STR("degraded"));

@@ -290,7 +290,7 @@ enum kol_status api_recent_searches(struct http_call *call, struct kol_error *er
 {
     struct recents recents;
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     const struct str user = http_text(call, api_field(call, "user_id"));
     const bool all = http_caller_scopes(call) & API_ADMIN;
     const bool found = !all && find_in_redis(call, user, false, &recents);
@@ -325,7 +325,7 @@ enum kol_status api_forget_searches(struct http_call *call, struct kol_error *er
 {
     struct recents recents, shared = {0};
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     enum kol_status status = find_own(call, &recents, err);
     if (status == KOL_OK) {
         status = remove_from(call, &recents, 0, err);

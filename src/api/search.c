@@ -48,7 +48,7 @@ static enum kol_status put_found(struct http_call *call, struct api_copy *copy, 
     const struct api_names *names;
     struct names_hit hits[NAMES_MOST];
     struct online_record records[NAMES_MOST];
-    struct json json = {body, false};
+    struct json json = {.out = body};
     enum kol_status status = api_names_of(copy, &names, err);
     if (status != KOL_OK) {
         return status;

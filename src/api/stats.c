@@ -184,7 +184,7 @@ enum kol_status api_platform_stats(struct http_call *call, struct kol_error *err
 {
     struct api_reader reader = {.call = call};
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     enum kol_status status = api_call_copy(call, &reader.copy, err);
     status = status == KOL_OK ? api_put_platform_stats(&json, &reader, err) : status;
     if (status != KOL_OK) {
@@ -310,7 +310,7 @@ enum kol_status api_stats_summary(struct http_call *call, struct kol_error *err)
     struct api_reader reader = {.call = call};
     const struct counted *counted;
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     enum kol_status status = api_call_copy(call, &reader.copy, err);
     status = status == KOL_OK ? counted_of(&reader, &counted, err) : status;
     if (status != KOL_OK) {
@@ -434,7 +434,7 @@ enum kol_status api_daily_stats(struct http_call *call, struct kol_error *err)
 {
     struct api_reader reader = {.call = call};
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     const int64_t day = http_int(call, api_field(call, "date"));
     enum kol_status status = api_call_copy(call, &reader.copy, err);
     if (status != KOL_OK) {
@@ -539,7 +539,7 @@ enum kol_status api_cache_stats(struct http_call *call, struct kol_error *err)
     const struct l1 *l1 = api_of(call)->l1;
     struct l1_stats stats;
     struct buf body = {0};
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     js_open(&json, '{');
     js_name(&json, "tiers");
     js_open(&json, '[');

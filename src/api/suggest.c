@@ -41,7 +41,7 @@ enum kol_status api_suggest_kols(struct http_call *call, struct kol_error *err)
     if (status != KOL_OK) {
         return status;
     }
-    struct json json = {&body, false};
+    struct json json = {.out = &body};
     js_open(&json, '{');
     js_member_text(&json, "prefix", prefix);
     js_name(&json, "data");

@@ -245,20 +245,19 @@ static enum kol_status to_fields(struct api_asked *asked, const struct warm_item
                                  int64_t snapshot, struct serve_write *write, struct kol_error *err)
 {
     struct arena *arena = http_call_arena(asked->call);
-    struct serve_field *fields;
-    size_t count, kept = 0;
-    enum kol_status status = serve_to_fields(item->json, arena, &fields, &count, err);
-    if (status != KOL_OK) {
-        return status;
-    }
-    struct serve_field *written = arena_alloc(arena, (count + 1) * sizeof *written);
-    for (size_t i = 0; i < count; i++) {
+    const size_t bytes = item->field_count * sizeof *item->fields;
+    struct serve_field *fields = arena_alloc(arena, bytes), *written = arena_alloc(arena, bytes);
+    size_t kept = 0;
+    for (size_t i = 0; i < item->field_count; i++) {
+        fields[i] = item->fields[i];
         if (!str_is(fields[i].name, "snapshot")) {
             written[kept++] = fields[i];
         }
     }
-    asked->hash = (struct serve_hash){
-        .fields = fields, .count = count, .snapshot = snapshot, .version = item->version};
+    asked->hash = (struct serve_hash){.fields = fields,
+                                      .count = item->field_count,
+                                      .snapshot = snapshot,
+                                      .version = item->version};
     const bool score = asked->kind == SERVE_KEY_SCORE || asked->kind == SERVE_KEY_SCORE_ON;
     if (score && api_of(asked->call)->options.older_scores) {
         write->text = warm_older_score(written, kept, write->as_of, snapshot, arena);

@@ -52,8 +52,6 @@ const struct http_schema *api_value_schema(enum serve_key kind)
     return api_schema(text);
 }
 
-/* ---- hashes ---- */
-
 static struct str keep(struct buf *body, struct arena *arena)
 {
     const struct str text = arena_copy(arena, buf_str(body));
@@ -74,18 +72,44 @@ static enum kol_status find_kol(struct api_copy *copy, enum serve_key kind, cons
     return status == KOL_INVALID ? KOL_NOT_FOUND : status;
 }
 
+/* ---- hashes ---- */
+
+/* A hash while it is written, by what writes the JSON of answers. */
+struct hash {
+    struct buf bytes;
+    struct json json;
+    struct json_fields fields;
+};
+
+enum { HASH_BYTES = 2000 }; /* most have fewer */
+
+static void begin_hash(struct hash *hash)
+{
+    hash->bytes = (struct buf){0};
+    buf_reserve(&hash->bytes, HASH_BYTES);
+    js_fields_begin(&hash->json, &hash->fields, &hash->bytes);
+}
+
+static void end_hash(struct hash *hash, struct arena *arena, struct warm_item *out)
+{
+    struct serve_field *fields;
+    js_fields_end(&hash->json, arena, &fields, &out->field_count);
+    out->fields = fields;
+    buf_free(&hash->bytes);
+}
+
 static enum kol_status profile_value(struct api_copy *copy, enum serve_key kind,
                                      const struct str *parts, struct arena *arena,
                                      struct warm_item *out, struct kol_error *err)
 {
     struct api_who who;
-    struct buf body = {0};
-    struct json json = {.out = &body};
+    struct hash hash;
     enum kol_status status = find_kol(copy, kind, parts, &who, err);
     if (status == KOL_OK) {
         const struct api_profile_options options = {.who = &who};
-        api_put_profile(&json, copy, &who.record, &options);
-        out->json = keep(&body, arena);
+        begin_hash(&hash);
+        api_put_profile(&hash.json, copy, &who.record, &options);
+        end_hash(&hash, arena, out);
     }
     return status;
 }
@@ -96,21 +120,19 @@ static enum kol_status score_value(struct api_copy *copy, enum serve_key kind,
 {
     struct api_who who;
     struct api_score score;
-    struct buf body = {0};
-    struct json json = {.out = &body};
+    struct hash hash;
     enum kol_status status = find_kol(copy, kind, parts, &who, err);
     if (status != KOL_OK) {
         return status;
     }
     api_score_of(copy, &who.record, NULL, arena, &score);
-    api_put_score(&json, copy, &who.record, &score);
     if (!online_int(&who.record, copy->kol.event_time, &out->version)) {
         out->version = 0;
     }
-    body.len--; /* the object goes on: what its writers compare */
-    js_member_time(&json, "event_time", out->version);
-    js_close(&json, '}');
-    out->json = keep(&body, arena);
+    begin_hash(&hash);
+    api_put_score(&hash.json, copy, &who.record, &score);
+    js_member_time(&hash.json, "event_time", out->version); /* what its writers compare */
+    end_hash(&hash, arena, out);
     return KOL_OK;
 }
 
@@ -119,14 +141,14 @@ static enum kol_status content_value(struct api_copy *copy, enum serve_key kind,
                                      struct warm_item *out, struct kol_error *err)
 {
     struct online_record record;
-    struct buf body = {0};
-    struct json json = {.out = &body};
+    struct hash hash;
     const bool bare = kind == SERVE_KEY_CONTENT;
     enum kol_status status =
         api_find_content(copy, bare ? STR("") : parts[0], bare ? parts[0] : parts[1], &record, err);
     if (status == KOL_OK) {
-        api_put_content(&json, copy, &record);
-        out->json = keep(&body, arena);
+        begin_hash(&hash);
+        api_put_content(&hash.json, copy, &record);
+        end_hash(&hash, arena, out);
     }
     return status;
 }
@@ -135,23 +157,19 @@ static enum kol_status stats_value(struct api_reader *reader, enum serve_key kin
                                    const struct str *parts, struct arena *arena,
                                    struct warm_item *out, struct kol_error *err)
 {
-    struct buf body = {0};
-    struct json json = {.out = &body};
+    struct hash hash;
     enum kol_status status;
     int64_t day_us;
+    begin_hash(&hash);
     if (kind == SERVE_KEY_STATS_PLATFORM) {
-        status = api_put_platform_stats(&json, reader, err);
+        status = api_put_platform_stats(&hash.json, reader, err);
     } else if (clock_parse_day(parts[0], &day_us)) {
-        status = api_put_daily_stats(&json, reader, day_us / CLOCK_US_PER_DAY, err);
+        status = api_put_daily_stats(&hash.json, reader, day_us / CLOCK_US_PER_DAY, err);
     } else {
         status = kol_fail(err, KOL_NOT_FOUND, "that is no day");
     }
-    if (status != KOL_OK) {
-        buf_free(&body);
-        return status;
-    }
-    out->json = keep(&body, arena);
-    return KOL_OK;
+    end_hash(&hash, arena, out);
+    return status;
 }
 
 /* ---- lists ---- */

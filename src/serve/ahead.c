@@ -66,7 +66,7 @@ static bool add_write(struct ahead *ahead, struct str key, size_t *place)
         ahead->source->by_key(ahead->source->user, key, &ahead->arena, &item, &err);
     if (status == KOL_OK) {
         item.key = key;
-        status = warm_value_make(&item, ahead->source, &options, &ahead->arena, &value, &err);
+        warm_value_make(&item, ahead->source, &options, &ahead->arena, &value);
     }
     if (status != KOL_OK || value.write.member_count > SERVE_MEMBERS_READ) {
         if (status != KOL_OK && status != KOL_NOT_FOUND) {

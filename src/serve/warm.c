@@ -367,11 +367,7 @@ static enum kol_status put(struct warm *warm, const struct warm_item *item, enum
                            struct kol_error *err)
 {
     struct warm_value value;
-    enum kol_status status =
-        warm_value_make(item, warm->source, &warm->options, &warm->arena, &value, err);
-    if (status != KOL_OK) {
-        return status == KOL_CORRUPT ? kol_wrap(err, "%.*s", STR_FORMAT(item->key)) : status;
-    }
+    warm_value_make(item, warm->source, &warm->options, &warm->arena, &value);
     buf_clear(&warm->place.key);
     buf_put(&warm->place.key, item->key);
     if (!warm->sender) {

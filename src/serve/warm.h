@@ -25,9 +25,10 @@ extern const char *const warm_part_names[WARM_PARTS];
 struct warm_item {
     enum serve_key kind;
     struct str key;
-    struct str json;                    /* HASH, STRING: the JSON object */
+    const struct serve_field *fields;   /* HASH */
     const struct serve_member *members; /* ZSET */
-    size_t member_count;
+    size_t field_count, member_count;
+    struct str json; /* STRING: the JSON object */
     int64_t version; /* as in struct serve_write */
 };
 

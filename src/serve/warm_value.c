@@ -24,21 +24,18 @@ struct str warm_older_score(const struct serve_field *fields, size_t count, stru
     return copy;
 }
 
-static enum kol_status make_fields(const struct warm_item *item, const struct warm_source *source,
-                                   const struct warm_options *options, struct arena *arena,
-                                   struct serve_write *write, struct kol_error *err)
+static void put_fields(const struct warm_item *item, const struct warm_source *source,
+                       const struct warm_options *options, struct arena *arena,
+                       struct serve_write *write)
 {
-    struct serve_field *fields = NULL;
-    size_t count = 0;
     const bool score = item->kind == SERVE_KEY_SCORE || item->kind == SERVE_KEY_SCORE_ON;
-    const enum kol_status status = serve_to_fields(item->json, arena, &fields, &count, err);
-    if (status == KOL_OK && score && options->older_scores) {
-        write->text = warm_older_score(fields, count, source->as_of, source->snapshot, arena);
-    } else if (status == KOL_OK) {
-        write->fields = fields;
-        write->field_count = count;
+    if (score && options->older_scores) {
+        write->text = warm_older_score(item->fields, item->field_count, source->as_of,
+                                       source->snapshot, arena);
+    } else {
+        write->fields = item->fields;
+        write->field_count = item->field_count;
     }
-    return status;
 }
 
 static void measure(struct warm_value *value)
@@ -55,11 +52,10 @@ static void measure(struct warm_value *value)
                                                                  2 * write->member_count + 8);
 }
 
-enum kol_status warm_value_make(const struct warm_item *item, const struct warm_source *source,
-                                const struct warm_options *options, struct arena *arena,
-                                struct warm_value *out, struct kol_error *err)
+void warm_value_make(const struct warm_item *item, const struct warm_source *source,
+                     const struct warm_options *options, struct arena *arena,
+                     struct warm_value *out)
 {
-    enum kol_status status = KOL_OK;
     *out = (struct warm_value){.write = {.kind = item->kind,
                                          .key = item->key,
                                          .version = item->version,
@@ -70,11 +66,10 @@ enum kol_status warm_value_make(const struct warm_item *item, const struct warm_
                                          .members = item->members,
                                          .member_count = item->member_count}};
     switch (serve_keys[item->kind].type) {
-    case SERVE_HASH: status = make_fields(item, source, options, arena, &out->write, err); break;
+    case SERVE_HASH: put_fields(item, source, options, arena, &out->write); break;
     case SERVE_STRING: out->write.text = item->json; break;
     case SERVE_ZSET:
     case SERVE_LIST: break;
     }
     measure(out);
-    return status;
 }

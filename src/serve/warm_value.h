@@ -12,9 +12,8 @@ struct warm_value {
     int64_t way_bytes;        /* about what is sent for them */
 };
 
-/* KOL_CORRUPT: the JSON of a HASH is none. */
-enum kol_status warm_value_make(const struct warm_item *item, const struct warm_source *source,
-                                const struct warm_options *options, struct arena *arena,
-                                struct warm_value *out, struct kol_error *err) KOL_CHECKED;
+void warm_value_make(const struct warm_item *item, const struct warm_source *source,
+                     const struct warm_options *options, struct arena *arena,
+                     struct warm_value *out);
 
 #endif

@@ -5,6 +5,7 @@
 #include <stdarg.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -61,6 +62,107 @@ static void test_numbers_and_times(void **state)
     buf_free(&out);
 }
 
+/* ---- an object as the fields of a hash ---- */
+
+static uint64_t rolls;
+
+static unsigned roll(unsigned sides)
+{
+    rolls = rolls * UINT64_C(6364136223846793005) + UINT64_C(1442695040888963407);
+    return (unsigned)(rolls >> 33) % sides;
+}
+
+static double some_real(void)
+{
+    static const double reals[] = {0, -0.0, 0.5, 92.71, 1e-7, 1e300, NAN, INFINITY, 1.0 / 3, 5};
+    return roll(2) ? reals[roll(ARRAY_LEN(reals))] : ldexp(roll(1u << 30), (int)roll(80) - 60);
+}
+
+/* Any value, with lists and objects down to a depth. */
+static void put_any(struct json *json, int depth)
+{
+    static const char *const texts[] = {"",     "plain", "\"quoted\\", "line\nend\x01",
+                                        "Lý 🎵", "null",  "12"};
+    const struct str words[] = {STR("a,b"), STR("\"")};
+    switch (roll(depth ? 12 : 10)) {
+    case 0: js_null(json); break;
+    case 1: js_bool(json, roll(2)); break;
+    case 2: js_int(json, roll(2) ? (int64_t)roll(1000) - 500 : INT64_MIN); break;
+    case 3: js_score(json, some_real()); break;
+    case 4: js_time(json, INT64_C(1750000000000000) + roll(3)); break;
+    case 5: js_day(json, roll(30000)); break;
+    case 6: js_texts(json, words, roll(3)); break;
+    case 7: js_real(json, some_real()); break;
+    case 8:
+    case 9: js_text(json, str_of(texts[roll(ARRAY_LEN(texts))])); break;
+    case 10:
+        js_open(json, '[');
+        for (unsigned left = roll(4); left; left--) {
+            put_any(json, depth - 1);
+        }
+        js_close(json, ']');
+        break;
+    default:
+        js_open(json, '{');
+        for (unsigned left = roll(4); left; left--) {
+            js_name(json, texts[1]);
+            put_any(json, depth - 1);
+        }
+        js_close(json, '}');
+    }
+}
+
+static void put_object(struct json *json, uint64_t seed, bool more)
+{
+    char name[16];
+    rolls = seed;
+    js_open(json, '{');
+    for (unsigned left = roll(30); left; left--) {
+        snprintf(name, sizeof name, "member_%u", left);
+        js_name(json, name);
+        put_any(json, 3);
+    }
+    if (!more) {
+        js_close(json, '}');
+    }
+    js_member_time(json, "behind", seed % 3 ? (int64_t)seed : 0);
+    if (more) {
+        js_close(json, '}');
+    }
+}
+
+static void test_the_fields_are_those_of_the_json(void **state)
+{
+    (void)state;
+    struct arena arena;
+    arena_init(&arena, 0);
+    for (uint64_t seed = 0; seed < 20000; seed++) {
+        struct buf text = {0}, bare = {0};
+        struct json json = {.out = &text}, own;
+        struct json_fields places;
+        struct serve_field *wanted, *fields;
+        size_t wanted_count, count;
+        put_object(&json, seed, true);
+        js_fields_begin(&own, &places, &bare);
+        put_object(&own, seed, false);
+        js_fields_end(&own, &arena, &fields, &count);
+        assert_int_equal(serve_to_fields(buf_str(&text), &arena, &wanted, &wanted_count, NULL),
+                         KOL_OK);
+        assert_int_equal(count, wanted_count);
+        for (size_t i = 0; i < count; i++) {
+            if (!str_equal(fields[i].name, wanted[i].name) ||
+                !str_equal(fields[i].value, wanted[i].value)) {
+                fail_msg("seed %llu: %.*s is '%.*s' of %s", (unsigned long long)seed,
+                         STR_FORMAT(fields[i].name), STR_FORMAT(fields[i].value), text.ptr);
+            }
+        }
+        buf_free(&text);
+        buf_free(&bare);
+        arena_reset(&arena);
+    }
+    arena_free(&arena);
+}
+
 static void cut(const char *text, const char *platform, const char *id)
 {
     struct str got_platform, got_id;
@@ -114,6 +216,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_commas_come_by_themselves),
         cmocka_unit_test(test_numbers_and_times),
+        cmocka_unit_test(test_the_fields_are_those_of_the_json),
         cmocka_unit_test(test_an_id_is_cut_behind_a_known_platform_only),
         cmocka_unit_test(test_every_table_is_sound),
         cmocka_unit_test(test_a_profile_has_the_columns_of_the_lake),

@@ -11,15 +11,16 @@ static int64_t asked; /* values that the source made */
 static enum kol_status by_key(void *user, struct str key, struct arena *arena,
                               struct warm_item *out, struct kol_error *err)
 {
+    static const struct serve_field fields[] = {{STR("kol_id"), STR("x")},
+                                                {STR("followers_count"), STR("7")}};
     (void)user;
     (void)arena;
     if (str_is(key, "kol:profile:nobody")) {
         return kol_fail(err, KOL_NOT_FOUND, "nobody");
     }
     asked++;
-    *out = (struct warm_item){.kind = SERVE_KEY_PROFILE,
-                              .key = key,
-                              .json = STR("{\"kol_id\":\"x\",\"followers_count\":7}")};
+    *out = (struct warm_item){
+        .kind = SERVE_KEY_PROFILE, .key = key, .fields = fields, .field_count = ARRAY_LEN(fields)};
     return KOL_OK;
 }
 

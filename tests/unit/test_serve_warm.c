@@ -63,6 +63,14 @@ static void make_set(struct world *world, struct arena *arena, size_t members,
     out->member_count = members;
 }
 
+/* The members of a JSON object as the fields of a HASH. */
+static void put_fields(struct warm_item *out, struct str json, struct arena *arena)
+{
+    struct serve_field *fields;
+    assert_int_equal(serve_to_fields(json, arena, &fields, &out->field_count, NULL), KOL_OK);
+    out->fields = fields;
+}
+
 static void make_item(struct world *world, enum warm_part part, int64_t number, struct arena *arena,
                       struct warm_item *out)
 {
@@ -77,8 +85,10 @@ static void make_item(struct world *world, enum warm_part part, int64_t number, 
     if (world->scores && part == WARM_PROFILES) {
         out->kind = SERVE_KEY_SCORE;
         out->key = spell(arena, out->kind, name, "");
-        out->json = STR("{\"trust_score\":81.25,\"trust_label\":\"high\","
-                        "\"scored_at\":\"2026-01-01T00:00:00Z\"}");
+        put_fields(out,
+                   STR("{\"trust_score\":81.25,\"trust_label\":\"high\","
+                       "\"scored_at\":\"2026-01-01T00:00:00Z\"}"),
+                   arena);
         return;
     }
     out->key = spell(arena, out->kind, part == WARM_TOP ? "tiktok" : name, name);
@@ -90,10 +100,12 @@ static void make_item(struct world *world, enum warm_part part, int64_t number, 
         char *pad = arena_alloc(arena, world->pad + 1);
         memset(pad, 'x', world->pad);
         pad[world->pad] = '\0';
-        out->json = text_in(arena,
-                            "{\"name\":\"%s\",\"generation\":%d,\"snapshot\":1,\"cached_at\":\"-\","
-                            "\"nothing\":null,\"pad\":\"%s\"}",
-                            name, world->generation, pad);
+        put_fields(out,
+                   text_in(arena,
+                           "{\"name\":\"%s\",\"generation\":%d,\"snapshot\":1,"
+                           "\"cached_at\":\"-\",\"nothing\":null,\"pad\":\"%s\"}",
+                           name, world->generation, pad),
+                   arena);
     }
 }
 
