@@ -36,6 +36,12 @@ static bool identify(struct str key, struct http_identity *out, void *user)
     return api_keys_identify(api->keys, key, out);
 }
 
+static void counted(void *user)
+{
+    struct api *api = user;
+    api_limits_counted(api->limits);
+}
+
 static void set_hooks(struct api *api)
 {
     api_tables(&api->app);
@@ -45,6 +51,7 @@ static void set_hooks(struct api *api)
     api->app.gather = api->gather ? api_gather_take : NULL;
     api->app.work = api_work;
     api->app.identify = api->options.open ? NULL : identify;
+    api->app.counted = counted;
     api->app.observe = observe;
 }
 
@@ -133,6 +140,7 @@ enum kol_status api_open(const struct api_options *options, struct api **out, st
     if (api->tier && api->options.redis_first) {
         api->gather = api_gather_start(api);
     }
+    api->limits = api_limits_start(api);
     set_hooks(api);
     api->red = api_red_new(&api->app);
     if (api->tier && options->redis_patient && options->warm_interval_us) {
@@ -148,6 +156,7 @@ void api_close(struct api **api_at)
     if (!api) {
         return;
     }
+    api_limits_stop(&api->limits);
     api_gather_stop(&api->gather);
     api_warmer_stop(&api->warmer);
     tier_close(&api->tier);
@@ -189,6 +198,7 @@ const struct http_app *api_app(struct api *api)
 void api_attach(struct api *api, const struct http_server *server)
 {
     atomic_store(&api->server, server);
+    api_limits_attach(api->limits, server);
 }
 
 void api_stopping(struct api *api)

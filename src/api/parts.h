@@ -16,6 +16,7 @@
  *   value.h     values of the cache between processes (Redis); tiered.c, values.c, mend.c
  *   gather.c    calls that ask Redis for a key each, asked at once
  *   live.c      scores that Redis has of newer events; warmer.c keeps Redis warm
+ *   limits.c    one rate limit for all processes
  *
  * How to add a resource: its rows are in routes_<resource>.def; write the handlers in
  * <resource>.c with that file in meson.build, then include the rows in routes.def. A handler gets
@@ -156,6 +157,7 @@ struct api {
     struct tier *tier;         /* Redis behind it; NULL: none is configured */
     struct api_warmer *warmer; /* NULL: none, or without Redis */
     struct api_gather *gather; /* NULL: Redis is not asked first */
+    struct api_limits *limits;
     struct api_keys *keys;
     struct api_usage *usage;
     struct api_red *red;
@@ -235,6 +237,17 @@ struct api_warmer;
 struct api_warmer *api_warmer_start(struct api *api);
 void api_warmer_wake(struct api_warmer *warmer);
 void api_warmer_stop(struct api_warmer **warmer);
+
+/* ---- limits.c ---- */
+
+/* A thread that tells the limits which all processes share what this one let through. */
+struct api_limits;
+struct api_limits *api_limits_start(struct api *api);
+/* The server whose limits they are; NULL: none, from the return on nothing is asked of the one
+ * before. */
+void api_limits_attach(struct api_limits *limits, const struct http_server *server);
+void api_limits_counted(void *limits); /* http_app.counted */
+void api_limits_stop(struct api_limits **limits);
 
 /* ---- keys.c, usage.c ---- */
 

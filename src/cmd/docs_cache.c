@@ -67,7 +67,7 @@ static void put_key_row(struct buf *out, const struct serve_key_kind *kind)
     if (kind->ttl_s) {
         buf_printf(out, "%d", kind->ttl_s);
     } else {
-        buf_puts(out, "its window");
+        buf_puts(out, "its own");
     }
     buf_puts(out, " | ");
     docs_put_cell(out, kind->holds);

@@ -68,14 +68,26 @@ struct http_rates; /* how much each caller has asked for */
 struct http_rates *http_rates_new(void);
 void http_rates_free(struct http_rates **rates);
 
+/* The key of an address for http_rates_take(): its bytes behind a NUL, so that it never is a key's
+ * id. */
+enum { HTTP_ADDRESS_ID = 17 };
 struct http_rate {
     int64_t limit, remaining; /* calls at once */
     int64_t reset_s;          /* until all of `limit` is there again */
     int64_t retry_s;          /* above 0: refused, and for how long */
 };
-/* Counts one call of `id` (a key's id or an address). */
+/* Counts one call of `id` (a key's id or an address); `per_minute` is above 0. Of a burst that
+ * takes longer than HTTP_DEPTH_MAX_NS to come back so much is allowed as comes back in that time.
+ */
+#define HTTP_DEPTH_MAX_NS (INT64_C(10) * 365 * 86400 * 1000000000)
 struct http_rate http_rates_take(struct http_rates *rates, struct str id, int64_t per_minute,
                                  int64_t burst, int64_t now_ns);
+/* From here on what is let through is kept for the two below; see struct http_app for `counted`. */
+void http_rates_share(struct http_rates *rates, void (*counted)(void *user), void *user);
+/* http_rates_drain() and http_rates_merge() of a server, at a time that the caller says. */
+size_t http_spent_drain(struct http_rates *rates, struct http_spent *out, size_t max,
+                        int64_t now_ns);
+void http_spent_merge(struct http_rates *rates, const struct http_spent *spent, size_t count);
 
 struct http_crowd; /* open connections by address */
 struct http_crowd *http_crowd_new(void);

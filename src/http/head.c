@@ -281,8 +281,7 @@ static bool take_rate(struct http_call *call)
     if (per_minute <= 0 || (route && route->unlimited)) {
         return true;
     }
-    /* A key's id and an address never meet: an address is 16 bytes behind a NUL. */
-    char address[17] = {0};
+    char address[HTTP_ADDRESS_ID] = {0};
     memcpy(address + 1, call->conn->address.bytes, sizeof call->conn->address.bytes);
     struct str id = call->identified ? http_caller(call) : (struct str){address, sizeof address};
     call->rate = http_rates_take(call->server->rates, id, per_minute, burst, call->start_ns);

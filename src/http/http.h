@@ -313,6 +313,9 @@ struct http_app {
     bool (*gather)(struct http_call *call, void (*work)(void *call), void *user);
     /* NULL: no keys, all is open. */
     bool (*identify)(struct str key, struct http_identity *out, void *user);
+    /* On the event thread, must not wait: something is there for http_rates_drain() where nothing
+     * was. NULL: the limits are those of this server alone. */
+    void (*counted)(void *user);
     /* After each request, for metrics and usage; any thread; route NULL where none was found. */
     void (*observe)(const struct http_route *route, int status, int64_t duration_ns,
                     struct str caller, void *user);
@@ -363,6 +366,45 @@ struct http_server_stats {
         gone; /* 503 of a full queue, closed heads, clients that left */
 };
 void http_server_stats(const struct http_server *server, struct http_server_stats *out);
+
+/* ---- one limit for several servers ---- */
+
+/*
+ * A server judges each request by a bucket of its own, at once. Where several are to keep one limit
+ * together their app does this every moment for each of them: drain what was let through, add it to
+ * a bucket that all share, merge what that one holds now. Together they then let through the limit
+ * and what arrives within such a moment; that is owed, so that it comes but once.
+ *
+ * A bucket is a time: that at which it will be empty. Each request that is let through moves it on.
+ * All that is told is told as lengths of time, so that nobody's clock matters to another.
+ */
+struct http_spent {
+    char id[64]; /* of a key, or the bytes of an address; `id_len` of them */
+    uint8_t id_len;
+    bool is_address;
+    /* For the shared bucket: it is not empty before `age_ns` ago, then `spent_ns` are added; it is
+     * left with no less than `floor_ns` and no more than `most_ns` from now. */
+    int64_t spent_ns; /* what was let through since the last drain */
+    int64_t age_ns;   /* when the first of it was */
+    int64_t floor_ns; /* above 0: what was let through was not told for too long, or nobody knows
+                         whether it was told: it is not added (`spent_ns` is 0), but the shared
+                         bucket holds at least what the own one does */
+    int64_t most_ns;
+    /* Filled in by the app before http_rates_merge(). */
+    bool told;       /* the shared bucket has it */
+    int64_t held_ns; /* and holds so much, as it answered */
+    /* The server's own. */
+    uint64_t who;
+    int64_t drained_ns;
+};
+
+/* What callers were let through since they were drained before; at most `max`, the others stay. One
+ * thread at a time; from it on the app tells of them at once. */
+size_t http_rates_drain(const struct http_server *server, struct http_spent *out, size_t max);
+/* Moves the own buckets on to what the shared ones hold. One that was not told is not drained again
+ * as it was: its next use tells of the own bucket as a whole. */
+void http_rates_merge(const struct http_server *server, const struct http_spent *spent,
+                      size_t count);
 
 /* Checks the tables alone, as the start does. */
 enum kol_status http_check(const struct http_app *app, struct kol_error *err) KOL_CHECKED;

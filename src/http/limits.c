@@ -5,6 +5,10 @@
  * be empty; a call moves it on by one interval, and is refused where it is more than a burst away.
  * The table is bounded and never swept: a caller's place is one of a few neighbours, and a new one
  * takes that of the caller whose bucket is emptiest, which loses the least by being forgotten.
+ *
+ * Where several servers keep one limit, a bucket also says what a shared one was not told of yet,
+ * and a shard lists the callers of such buckets by name. A list that is full leaves the caller out
+ * until its next call behind a drain: nothing waits in a queue, whatever happens to the others.
  */
 #include <arpa/inet.h>
 #include <pthread.h>
@@ -17,11 +21,17 @@
 #include "http/call.h"
 
 #define NS_PER_S INT64_C(1000000000)
+/* What is told later than this is not added up: it is of a time in which nothing could be told. */
+#define LATE_NS NS_PER_S
+/* The most that a shared bucket holds: what was let through too much is owed, but not for ever. */
+#define MOST_BURSTS 4
+#define MOST_MORE_NS (60 * NS_PER_S)
 
 enum {
     SHARDS = 64,
     SETS = 256,        /* of a shard */
-    WAYS = 4,          /* neighbours: 65,536 callers in 1 MiB */
+    WAYS = 4,          /* neighbours: 65,536 callers in 3 MiB */
+    CHANGED = 64,      /* callers of a shard that are listed at once */
     CROWD_MAX = 16384, /* addresses; a power of two, more than are open at once in most places */
 };
 
@@ -67,15 +77,33 @@ void http_address_put(const struct sockaddr *address, struct buf *out)
 struct bucket {
     uint64_t who;     /* salted hash of the id; 0: free */
     int64_t empty_ns; /* when it will have run out */
+    int64_t spent_ns; /* what was let through and not drained yet; 0: nothing */
+    int64_t since_ns; /* when the first of that was */
+    bool listed;      /* its caller is in the shard's list */
+    bool late;        /* whether something drained before was told nobody knows */
+};
+
+/* A caller whose bucket has something to drain, unless it was forgotten since. */
+struct changed {
+    uint64_t who;
+    int64_t most_ns; /* of http_spent */
+    uint8_t id_len;
+    char id[64];
 };
 
 struct shard {
     pthread_mutex_t mutex;
     struct bucket buckets[SETS][WAYS];
+    size_t changed_count;
+    struct changed changed[CHANGED];
 };
 
 struct http_rates {
-    uint64_t salt[2]; /* so that nobody can choose ids that meet in one set */
+    uint64_t salt[2];            /* so that nobody can choose ids that meet in one set */
+    void (*counted)(void *user); /* NULL: nothing is kept for drains. Constant once it serves */
+    void *user;
+    _Atomic bool pending; /* something was listed since the last drain began */
+    size_t next;          /* shard to be drained next; the drainer's own */
     struct shard shards[SHARDS];
 };
 
@@ -113,6 +141,17 @@ static uint64_t salted(const uint64_t salt[2], struct str id)
     return hash ? hash : 1;
 }
 
+void http_rates_share(struct http_rates *rates, void (*counted)(void *user), void *user)
+{
+    rates->counted = counted;
+    rates->user = user;
+}
+
+static struct bucket *set_of(struct shard *shard, uint64_t who)
+{
+    return shard->buckets[who / SHARDS % SETS];
+}
+
 /* The bucket of `who`: its own, a free one, or that which runs out first. */
 static struct bucket *bucket_of(struct bucket *set, uint64_t who)
 {
@@ -129,30 +168,162 @@ static struct bucket *bucket_of(struct bucket *set, uint64_t who)
     return found;
 }
 
+/* shard's mutex. Notes what the shared bucket is to be told; true: nobody knows yet that there is
+ * something. */
+static bool note_spent(struct http_rates *rates, struct shard *shard, struct bucket *bucket,
+                       struct str id, int64_t interval, int64_t depth, int64_t now_ns)
+{
+    if (!bucket->spent_ns) {
+        bucket->since_ns = now_ns;
+    }
+    if (bucket->spent_ns < HTTP_DEPTH_MAX_NS) {
+        bucket->spent_ns += interval;
+    }
+    if (bucket->listed || shard->changed_count == CHANGED || !id.len || id.len > 64) {
+        return false;
+    }
+    struct changed *changed = &shard->changed[shard->changed_count++];
+    changed->who = bucket->who;
+    changed->most_ns = MOST_BURSTS * depth + MOST_MORE_NS;
+    changed->id_len = (uint8_t)id.len;
+    memcpy(changed->id, id.ptr, id.len);
+    bucket->listed = true;
+    return !atomic_exchange(&rates->pending, true);
+}
+
 struct http_rate http_rates_take(struct http_rates *rates, struct str id, int64_t per_minute,
                                  int64_t burst, int64_t now_ns)
 {
     /* Without a burst of its own: what ten seconds give. */
     burst = burst > 0 ? burst : per_minute / 6 > 0 ? per_minute / 6 : 1;
-    int64_t interval = 60 * NS_PER_S / per_minute, depth = interval * burst;
+    int64_t interval = 60 * NS_PER_S / per_minute;
+    interval = interval > 0 ? interval : 1;
+    burst = burst < HTTP_DEPTH_MAX_NS / interval ? burst : HTTP_DEPTH_MAX_NS / interval;
+    int64_t depth = interval * burst;
     uint64_t who = salted(rates->salt, id);
     struct shard *shard = &rates->shards[who % SHARDS];
     struct http_rate rate = {.limit = burst};
+    bool news = false;
 
     pthread_mutex_lock(&shard->mutex);
-    struct bucket *bucket = bucket_of(shard->buckets[who / SHARDS % SETS], who);
+    struct bucket *bucket = bucket_of(set_of(shard, who), who);
     int64_t empty = bucket->empty_ns > now_ns ? bucket->empty_ns : now_ns;
     int64_t over = empty + interval - now_ns - depth;
     if (over <= 0) {
         empty += interval;
         bucket->empty_ns = empty;
+        news = rates->counted && note_spent(rates, shard, bucket, id, interval, depth, now_ns);
     }
     pthread_mutex_unlock(&shard->mutex);
+    if (news) {
+        rates->counted(rates->user);
+    }
 
+    /* A bucket may hold more than it takes: others filled it meanwhile. */
+    int64_t room = depth - (empty - now_ns);
     rate.retry_s = over > 0 ? (over + NS_PER_S - 1) / NS_PER_S : 0;
-    rate.remaining = interval ? (depth - (empty - now_ns)) / interval : burst;
+    rate.remaining = room > 0 ? room / interval : 0;
     rate.reset_s = (empty - now_ns + NS_PER_S - 1) / NS_PER_S;
     return rate;
+}
+
+/* ---- what a shared bucket is told, and tells ---- */
+
+/* NULL: it was forgotten for another caller's. */
+static struct bucket *find_bucket(struct bucket *set, uint64_t who)
+{
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].who == who) {
+            return &set[i];
+        }
+    }
+    return NULL;
+}
+
+static void put_id(const struct changed *changed, struct http_spent *out)
+{
+    out->is_address = changed->id_len == HTTP_ADDRESS_ID && changed->id[0] == '\0';
+    out->id_len = (uint8_t)(changed->id_len - out->is_address);
+    memcpy(out->id, changed->id + out->is_address, out->id_len);
+}
+
+/* shard's mutex. False: there is nothing to tell of it. */
+static bool drain_one(struct shard *shard, const struct changed *changed, int64_t now_ns,
+                      struct http_spent *out)
+{
+    struct bucket *bucket = find_bucket(set_of(shard, changed->who), changed->who);
+    if (!bucket) {
+        return false;
+    }
+    bucket->listed = false;
+    if (!bucket->spent_ns) {
+        return false;
+    }
+    const int64_t age_ns = now_ns > bucket->since_ns ? now_ns - bucket->since_ns : 0;
+    *out =
+        (struct http_spent){.most_ns = changed->most_ns, .who = changed->who, .drained_ns = now_ns};
+    if (bucket->late || age_ns > LATE_NS) {
+        out->floor_ns = bucket->empty_ns > now_ns ? bucket->empty_ns - now_ns : 0;
+    } else {
+        out->spent_ns = bucket->spent_ns;
+        out->age_ns = age_ns;
+    }
+    put_id(changed, out);
+    bucket->spent_ns = 0;
+    bucket->late = false;
+    return true;
+}
+
+size_t http_spent_drain(struct http_rates *rates, struct http_spent *out, size_t max,
+                        int64_t now_ns)
+{
+    size_t count = 0;
+    /* Before the first look: what is listed behind it is told of again. */
+    atomic_store(&rates->pending, false);
+    for (size_t i = 0; i < SHARDS && count < max; i++) {
+        struct shard *shard = &rates->shards[rates->next];
+        pthread_mutex_lock(&shard->mutex);
+        while (shard->changed_count && count < max) {
+            const struct changed *changed = &shard->changed[--shard->changed_count];
+            count += drain_one(shard, changed, now_ns, &out[count]);
+        }
+        if (!shard->changed_count) {
+            rates->next = (rates->next + 1) % SHARDS;
+        }
+        pthread_mutex_unlock(&shard->mutex);
+    }
+    return count;
+}
+
+/* shard's mutex. */
+static void merge_one(struct bucket *bucket, const struct http_spent *spent)
+{
+    if (!spent->told) {
+        bucket->late = true;
+        return;
+    }
+    const int64_t held_ns = spent->held_ns < spent->most_ns ? spent->held_ns : spent->most_ns;
+    int64_t empty_ns = spent->drained_ns + (held_ns > 0 ? held_ns : 0);
+    if (bucket->spent_ns) { /* what was let through since is still to come on top */
+        empty_ns = empty_ns > bucket->since_ns ? empty_ns : bucket->since_ns;
+        empty_ns += bucket->spent_ns;
+    }
+    if (bucket->empty_ns < empty_ns) {
+        bucket->empty_ns = empty_ns;
+    }
+}
+
+void http_spent_merge(struct http_rates *rates, const struct http_spent *spent, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        struct shard *shard = &rates->shards[spent[i].who % SHARDS];
+        pthread_mutex_lock(&shard->mutex);
+        struct bucket *bucket = find_bucket(set_of(shard, spent[i].who), spent[i].who);
+        if (bucket) {
+            merge_one(bucket, &spent[i]);
+        }
+        pthread_mutex_unlock(&shard->mutex);
+    }
 }
 
 /* ---- connections by address ---- */

@@ -328,6 +328,9 @@ enum kol_status http_server_start(const struct http_server_options *options,
     server->cors =
         options->cors_origins && *options->cors_origins ? mem_strdup(options->cors_origins) : NULL;
     server->rates = http_rates_new();
+    if (app->counted) {
+        http_rates_share(server->rates, app->counted, app->user);
+    }
     server->crowd = http_crowd_new();
     server->pool = pool_new((size_t)server->options.workers, (size_t)server->options.queue);
     server->watch = http_watch_new(server);
@@ -371,6 +374,17 @@ void http_server_stats(const struct http_server *server, struct http_server_stat
         .refused_slow = atomic_load(&server->refused_slow),
         .gone = atomic_load(&server->gone),
     };
+}
+
+size_t http_rates_drain(const struct http_server *server, struct http_spent *out, size_t max)
+{
+    return http_spent_drain(server->rates, out, max, clock_mono_ns());
+}
+
+void http_rates_merge(const struct http_server *server, const struct http_spent *spent,
+                      size_t count)
+{
+    http_spent_merge(server->rates, spent, count);
 }
 
 /* ---- stop ---- */

@@ -9,10 +9,11 @@
  * has all its units again. */
 struct counter {
     int64_t count;  /* units in the window */
-    int64_t due_us; /* of a rate: when all units are back (GCRA's theoretical arrival time) */
+    int64_t due_us; /* of a rate: when all units are back (GCRA's theoretical arrival time); of a
+                       bucket: when it is empty */
 };
 
-/* One letter before the key, so that a window and a rate of one name do not meet. */
+/* One letter before the key, so that a window, a rate and a bucket of one name do not meet. */
 static enum kol_status counter_key(char tag, struct str key, char out[STORE_MAX_KEY],
                                    struct str *stored, struct kol_error *err)
 {
@@ -143,4 +144,36 @@ enum kol_status live_rate(struct live *live, struct str key, int64_t cost, int64
                cost <= INT64_MAX / 4 / interval_us);
     const struct rate_rule rule = {cost, interval_us, burst};
     return step_counter(live, 'g', key, step_rate, &rule, out, err);
+}
+
+static int64_t greater(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+
+static bool step_bucket(struct counter *counter, int64_t *expires_us, int64_t now_us,
+                        const void *user, struct live_limit *out)
+{
+    const struct live_spent *rule = user;
+    const int64_t most_us = now_us + rule->most_us;
+    const int64_t before_us = counter->due_us <= most_us ? counter->due_us : 0;
+    int64_t due_us = greater(before_us, now_us - rule->age_us) + rule->spent_us;
+    due_us = greater(due_us, now_us + rule->floor_us);
+    due_us = due_us < most_us ? due_us : most_us;
+    counter->due_us = *expires_us = due_us;
+    out->reset_us = greater(due_us - now_us, 0);
+    return true;
+}
+
+enum kol_status live_spend(struct live *live, struct str key, const struct live_spent *spent,
+                           int64_t *held_us, struct kol_error *err)
+{
+    const int64_t bound = INT64_MAX / 8;
+    struct live_limit out;
+    KOL_ASSERT(spent->age_us >= 0 && spent->spent_us >= 0 && spent->floor_us >= 0 &&
+               spent->most_us >= 0 && spent->age_us <= bound && spent->spent_us <= bound &&
+               spent->floor_us <= bound && spent->most_us <= bound);
+    enum kol_status status = step_counter(live, 'b', key, step_bucket, spent, &out, err);
+    *held_us = out.reset_us;
+    return status;
 }

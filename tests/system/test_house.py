@@ -49,7 +49,7 @@ PUBLIC = {
     "backup": {"backup.h"},
     "http": {"http.h"},
     "cache": {"l1.h", "redis.h", "redis_watch.h", "breaker.h"},
-    "serve": {"acl.h", "keys.h", "shape.h", "store.h", "warm.h", "heat.h", "tier.h", "ahead.h"},
+    "serve": {"acl.h", "keys.h", "shape.h", "store.h", "warm.h", "heat.h", "tier.h", "ahead.h", "limits.h"},
     "api": {"api.h", "values.h"},
     "cmd": {"command.h"},
 }
