@@ -26,13 +26,28 @@ static const char *keep(struct arena *arena, const char *text)
     return text ? arena_copy(arena, str_of(text)).ptr : NULL;
 }
 
+static enum kol_status check_tls(const struct redis_options *options, struct kol_error *err)
+{
+    if (options->tls && options->path) {
+        return kol_fail(err, KOL_INVALID,
+                        "a unix socket of Redis carries no TLS: take TLS or the socket out");
+    }
+    /* Who names certificates does not want to send passwords as they are. */
+    if (!options->tls && (options->tls_ca || options->tls_name || options->tls_certificate ||
+                          options->tls_key || options->tls_insecure)) {
+        return kol_fail(err, KOL_INVALID,
+                        "options of TLS to Redis are set, but TLS is not: say rediss:// or take "
+                        "them out");
+    }
+    if (!options->tls_certificate != !options->tls_key) {
+        return kol_fail(err, KOL_INVALID,
+                        "a certificate to show Redis needs its key, and a key its certificate");
+    }
+    return KOL_OK;
+}
+
 static enum kol_status check(const struct redis_options *options, struct kol_error *err)
 {
-    if (options->tls) {
-        return kol_fail(err, KOL_UNSUPPORTED,
-                        "this build speaks no TLS to Redis: use redis:// within a private network, "
-                        "unix://, or a TLS tunnel on this machine");
-    }
     if (options->port < 0 || options->port > 65535) {
         return kol_fail(err, KOL_INVALID, "port %d of Redis is not between 1 and 65535",
                         options->port);
@@ -56,13 +71,16 @@ static enum kol_status check(const struct redis_options *options, struct kol_err
                         "a Redis Cluster has database 0 alone and is reached by host and port: "
                         "take the database or the path of a socket out");
     }
-    return KOL_OK;
+    return check_tls(options, err);
 }
 
 static void set_name(struct redis *redis)
 {
     const struct redis_options *options = &redis->options;
     struct buf name = {0};
+    if (options->tls) {
+        buf_puts(&name, "tls:");
+    }
     if (options->path) {
         buf_printf(&name, "unix:%s/%d", options->path, options->db);
     } else if (strchr(options->host, ':')) {
@@ -92,14 +110,18 @@ enum kol_status redis_open(const struct redis_options *options, struct redis **o
     own->path = keep(&redis->arena, options->path);
     own->user = keep(&redis->arena, options->user);
     own->password = keep(&redis->arena, options->password);
+    own->tls_name = keep(&redis->arena, options->tls_name);
     own->connect_us = options->connect_us ? options->connect_us : DEFAULT_CONNECT_US;
     own->answer_us = options->answer_us ? options->answer_us : DEFAULT_ANSWER_US;
     own->connections = options->connections ? options->connections : DEFAULT_CONNECTIONS;
     own->answer_max = options->answer_max ? options->answer_max : DEFAULT_ANSWER_MAX;
     set_name(redis);
     KOL_ASSERT(pthread_mutex_init(&redis->script_lock, NULL) == 0);
-    redis_pool_init(&redis->pool, &redis->options, redis->name);
-    if (options->cluster) {
+    if (options->tls) {
+        status = redis_tls_new(options, &redis->tls, err);
+    }
+    redis_pool_init(&redis->pool, &redis->options, redis->tls, redis->name);
+    if (status == KOL_OK && options->cluster) {
         status = redis_cluster_open(redis, err);
     }
     if (status != KOL_OK) {
@@ -117,6 +139,7 @@ void redis_close(struct redis **redis)
     }
     redis_cluster_close(&closing->cluster);
     redis_pool_end(&closing->pool);
+    redis_tls_free(&closing->tls);
     pthread_mutex_destroy(&closing->script_lock);
     arena_free(&closing->arena);
     free(closing);
@@ -126,11 +149,6 @@ void redis_close(struct redis **redis)
 const char *redis_name(const struct redis *redis)
 {
     return redis->name;
-}
-
-const char *redis_password(const struct redis *redis)
-{
-    return redis->options.password ? redis->options.password : "";
 }
 
 void redis_counts(struct redis *redis, struct redis_counts *out)

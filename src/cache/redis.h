@@ -33,7 +33,12 @@ struct redis_options {
     const char *user; /* of an ACL; NULL: the default user */
     const char *password;
     int db;
-    bool tls; /* refused by redis_open(): KOL_UNSUPPORTED */
+    bool tls; /* KOL_UNSUPPORTED where redis_speaks_tls() says no */
+    /* Of TLS alone. The files are PEM; redis_open() reads them once. */
+    const char *tls_ca;   /* who may sign the server's certificate; NULL: whom the system trusts */
+    const char *tls_name; /* that it must be for; NULL: the host, in a cluster that of each node */
+    const char *tls_certificate, *tls_key; /* of our own; both, or none */
+    bool tls_insecure; /* the server may have any certificate: who is in between reads it all */
     /* The server is one of a Redis Cluster: the others are found by asking it, commands go to the
      * node that has the slot of their key (see redis_add()), MOVED and ASK are followed. A pipe
      * takes as long as the slowest of its nodes; answer_max is for each of them. Only database 0,
@@ -57,18 +62,21 @@ struct redis_options {
 enum kol_status redis_read_url(struct str url, struct arena *arena, struct redis_options *out,
                                struct kol_error *err) KOL_CHECKED;
 
-/* Copies the options; nothing is connected yet. KOL_INVALID where they cannot be meant. */
+/* Whether this build can speak TLS: hiredis has it from 1.0 on. */
+bool redis_speaks_tls(void);
+/* The version of hiredis, and whether TLS is in it: "0.14.1 without TLS". */
+const char *redis_library(void);
+
+/* Copies the options; nothing is connected yet. KOL_INVALID where they cannot be meant, or the
+ * files of TLS are of no use. */
 enum kol_status redis_open(const struct redis_options *options, struct redis **out,
                            struct kol_error *err) KOL_CHECKED;
 /* No pipe of it may be in use. */
 void redis_close(struct redis **redis);
 
-/* "127.0.0.1:6379/0", "unix:/run/redis.sock/0": for logs and answers; no user and no password. */
+/* "127.0.0.1:6379/0", "tls:cache:6380/0", "unix:/run/redis.sock/0": for logs and answers; no user
+ * and no password. */
 const char *redis_name(const struct redis *redis);
-
-/* The password that it logs in with, or "": what is known to whoever may log in so, and to nobody who
- * sees what is in Redis by another way. Never for a log or an answer. */
-const char *redis_password(const struct redis *redis);
 
 /* ---- pipes ---- */
 
@@ -102,8 +110,9 @@ size_t redis_add_script(struct redis_pipe *pipe, const struct redis_script *scri
  * the pipes that have commands for it, until another one has its slots.
  * KOL_OK where all answers came, errors among them. Else none of them can be read: KOL_TIMEOUT,
  * KOL_IO or KOL_NOT_FOUND (no such host or socket, refused, or lost on the way: the commands may
- * have been run or not), KOL_USAGE (user, password or database were refused, or are asked for;
- * nothing was run), KOL_CORRUPT (what came is not RESP, or more than answer_max). */
+ * have been run or not), KOL_USAGE (user, password, database or a certificate of either side were
+ * refused, or are asked for; nothing was run), KOL_CORRUPT (what came is not RESP, or more than
+ * answer_max). */
 enum kol_status redis_run(struct redis_pipe *pipe, int64_t deadline_ns,
                           struct kol_error *err) KOL_CHECKED;
 

@@ -69,9 +69,9 @@ static struct redis_node *meet(struct redis_cluster *cluster, struct str host, i
     node->options = cluster->redis->options;
     node->options.host = node->host;
     node->options.port = port;
-    snprintf(node->name, sizeof node->name, strchr(node->host, ':') ? "[%s]:%d" : "%s:%d",
-             node->host, port);
-    redis_pool_init(&node->pool, &node->options, node->name);
+    snprintf(node->name, sizeof node->name, strchr(node->host, ':') ? "%s[%s]:%d" : "%s%s:%d",
+             node->options.tls ? "tls:" : "", node->host, port);
+    redis_pool_init(&node->pool, &node->options, cluster->redis->tls, node->name);
     struct redis_node **last = &cluster->nodes;
     while (*last) {
         last = &(*last)->next;

@@ -260,8 +260,34 @@ static enum kol_status log_in(struct redis_link *link, const struct redis_option
     return status;
 }
 
-enum kol_status redis_link_open(const struct redis_options *options, const char *name,
-                                int64_t deadline_ns, struct redis_link **out, struct kol_error *err)
+/* Puts TLS on a new connection. */
+static enum kol_status secure(struct redis_link *link, const struct redis_options *options,
+                              const struct redis_tls *tls, const char *name, int64_t deadline_ns,
+                              struct kol_error *err)
+{
+    short events = 0;
+    enum kol_status status = redis_tls_begin(tls, options, link->fd, &link->secure, err);
+    while (status == KOL_OK) {
+        status = redis_tls_shake(link->secure, &events, err);
+        if (status != KOL_OK || events == 0) {
+            break;
+        }
+        if (wait_for(link->fd, events, deadline_ns) == 0) {
+            return kol_fail(err, KOL_TIMEOUT,
+                            "redis %s: no TLS within the time limit (does it listen for that on "
+                            "this port?)",
+                            name);
+        }
+    }
+    if (status != KOL_OK) {
+        kol_wrap(err, "redis %s", name);
+    }
+    return status;
+}
+
+enum kol_status redis_link_open(const struct redis_options *options, const struct redis_tls *tls,
+                                const char *name, int64_t deadline_ns, struct redis_link **out,
+                                struct kol_error *err)
 {
     int fd = -1;
     enum kol_status status = make_socket(options, name, deadline_ns, &fd, err);
@@ -271,7 +297,12 @@ enum kol_status redis_link_open(const struct redis_options *options, const char 
     struct redis_link *link = mem_zalloc(1, sizeof *link);
     link->fd = fd;
     link->reader = redis_reader_new();
-    status = log_in(link, options, name, deadline_ns, err);
+    if (tls) {
+        status = secure(link, options, tls, name, deadline_ns, err);
+    }
+    if (status == KOL_OK) {
+        status = log_in(link, options, name, deadline_ns, err);
+    }
     if (status != KOL_OK) {
         redis_link_free(&link);
     }
@@ -282,6 +313,7 @@ enum kol_status redis_link_open(const struct redis_options *options, const char 
 void redis_link_free(struct redis_link **link)
 {
     if (*link) {
+        redis_tls_end(&(*link)->secure);
         close((*link)->fd);
         redisReaderFree((*link)->reader);
         free(*link);
@@ -291,9 +323,13 @@ void redis_link_free(struct redis_link **link)
 
 /* ---- asking ---- */
 
-bool redis_link_is_quiet(const struct redis_link *link)
+bool redis_link_is_quiet(struct redis_link *link)
 {
     char byte;
+    size_t count = 0;
+    if (link->secure) {
+        return redis_tls_receive(link->secure, &byte, 1, &count, NULL) == KOL_OK && count == 0;
+    }
     return recv(link->fd, &byte, 1, MSG_PEEK | MSG_DONTWAIT) < 0 &&
            (errno == EAGAIN || errno == EWOULDBLOCK);
 }
@@ -303,19 +339,53 @@ static bool must_wait(ssize_t count)
     return count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR);
 }
 
+enum kol_status redis_link_receive(struct redis_link *link, char *bytes, size_t room, size_t *count,
+                                   struct kol_error *err)
+{
+    *count = 0;
+    if (link->secure) {
+        return redis_tls_receive(link->secure, bytes, room, count, err);
+    }
+    const ssize_t got = recv(link->fd, bytes, room, 0);
+    if (got == 0) {
+        return kol_fail(err, KOL_IO, "the server closed the connection");
+    }
+    if (got < 0) {
+        return must_wait(got) ? KOL_OK : kol_fail_errno(err, errno, "the connection was lost");
+    }
+    *count = (size_t)got;
+    return KOL_OK;
+}
+
+enum kol_status redis_link_send(struct redis_link *link, struct str bytes, size_t *count,
+                                struct kol_error *err)
+{
+    *count = 0;
+    if (link->secure) {
+        return redis_tls_send(link->secure, bytes, count, err);
+    }
+    const ssize_t sent = send(link->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+    if (sent < 0) {
+        return must_wait(sent)
+                   ? KOL_OK
+                   : kol_fail_errno(err, errno, "the connection was lost while sending");
+    }
+    *count = (size_t)sent;
+    return KOL_OK;
+}
+
 /* Sends what the socket takes now. */
 static enum kol_status send_some(struct redis_link *link, const char *name, struct str *unsent,
                                  struct kol_error *err)
 {
-    const ssize_t count = send(link->fd, unsent->ptr, unsent->len, MSG_NOSIGNAL);
-    if (must_wait(count)) {
-        return KOL_OK;
+    size_t count = 0;
+    const enum kol_status status = redis_link_send(link, *unsent, &count, err);
+    if (status != KOL_OK) {
+        kol_wrap(err, "redis %s", name);
+        return status;
     }
-    if (count < 0) {
-        return kol_fail_errno(err, errno, "redis %s: the connection was lost while sending", name);
-    }
-    link->sent_bytes += count;
-    *unsent = (struct str){unsent->ptr + count, unsent->len - (size_t)count};
+    link->sent_bytes += (int64_t)count;
+    *unsent = (struct str){unsent->ptr + count, unsent->len - count};
     return KOL_OK;
 }
 
@@ -323,22 +393,17 @@ static enum kol_status read_some(struct redis_link *link, const char *name,
                                  struct redis_reading *reading, struct kol_error *err)
 {
     char bytes[READ_BYTES];
-    const ssize_t count = recv(link->fd, bytes, sizeof bytes, 0);
-    if (must_wait(count)) {
-        return KOL_OK;
-    }
-    if (count < 0) {
-        return kol_fail_errno(err, errno,
-                              "redis %s: the connection was lost after %zu of %zu answers", name,
-                              reading->got, reading->wanted);
+    size_t count = 0;
+    enum kol_status status = redis_link_receive(link, bytes, sizeof bytes, &count, err);
+    if (status != KOL_OK) {
+        kol_wrap(err, "redis %s, after %zu of %zu answers", name, reading->got, reading->wanted);
+        return status;
     }
     if (count == 0) {
-        return kol_fail(err, KOL_IO, "redis %s closed the connection after %zu of %zu answers",
-                        name, reading->got, reading->wanted);
+        return KOL_OK;
     }
-    link->read_bytes += count;
-    const enum kol_status status =
-        redis_reading_feed(reading, link->reader, (struct str){bytes, (size_t)count}, err);
+    link->read_bytes += (int64_t)count;
+    status = redis_reading_feed(reading, link->reader, (struct str){bytes, count}, err);
     if (status != KOL_OK) {
         kol_wrap(err, "redis %s", name);
     }
@@ -356,7 +421,11 @@ static void go_on(struct redis_talk *talk, short seen)
         status = send_some(talk->link, talk->name, &talk->out, &talk->err);
         if (status != KOL_OK) {
             /* It may have said why before it closed the connection. */
-            read_some(talk->link, talk->name, talk->reading, NULL);
+            struct kol_error said;
+            if (read_some(talk->link, talk->name, talk->reading, &said) == KOL_USAGE) {
+                talk->err = said;
+                status = KOL_USAGE;
+            }
         }
     }
     talk->over = status != KOL_OK || talk->reading->got == talk->reading->wanted;

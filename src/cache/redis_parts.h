@@ -9,6 +9,7 @@
  *     redis_cluster.c  the nodes of a cluster, and the map of its slots
  *     redis_route.c    running a pipe on a cluster
  *     redis_link.c     one connection: made, logged in, asked
+ *     redis_tls.c      TLS on a connection; redis_no_tls.c in its place where hiredis has none
  *     redis_answers.c  bytes to answers
  *     redis_url.c      addresses
  *     redis_watch.c    being told of changes
@@ -67,19 +68,49 @@ enum kol_status redis_stream_feed(struct redis_reading *reading, struct redisRea
 void redis_put_head(struct buf *out, size_t argc);
 void redis_put_argument(struct buf *out, struct str argument);
 
+/* ---- TLS ---- */
+
+struct redis_tls;    /* what all connections of a client share: whom they trust, who they are */
+struct redis_secure; /* TLS on one connection */
+
+/* Reads the files that the options name, of which `tls` is set. KOL_UNSUPPORTED: not built in. */
+enum kol_status redis_tls_new(const struct redis_options *options, struct redis_tls **out,
+                              struct kol_error *err) KOL_CHECKED;
+void redis_tls_free(struct redis_tls **tls);
+
+/* Begins TLS on a socket that does not block and stays the caller's. The options outlive it. */
+enum kol_status redis_tls_begin(const struct redis_tls *tls, const struct redis_options *options,
+                                int fd, struct redis_secure **out,
+                                struct kol_error *err) KOL_CHECKED;
+/* Says good-bye, where that makes sense. NULL inside is fine. */
+void redis_tls_end(struct redis_secure **secure);
+
+/* Goes on with the handshake; *events: what poll() is to wait for before the next call, 0: it is
+ * done, and the server is who it shall be. KOL_USAGE: a certificate was not accepted. */
+enum kol_status redis_tls_shake(struct redis_secure *secure, short *events,
+                                struct kol_error *err) KOL_CHECKED;
+
+/* What came and what went, as much as could be at once; 0: nothing now. A call that did not send
+ * all is followed by one with what is left. */
+enum kol_status redis_tls_receive(struct redis_secure *secure, char *bytes, size_t room,
+                                  size_t *count, struct kol_error *err) KOL_CHECKED;
+enum kol_status redis_tls_send(struct redis_secure *secure, struct str bytes, size_t *count,
+                               struct kol_error *err) KOL_CHECKED;
+
 /* ---- connections ---- */
 
 struct redis_link {
     int fd;
+    struct redis_secure *secure;    /* NULL: no TLS */
     struct redisReader *reader;     /* empty between two pipes */
     struct redis_link *next;        /* among the idle ones of the pool */
     int64_t sent_bytes, read_bytes; /* since the pool last asked */
 };
 
-/* Makes a connection and logs in, by `deadline_ns` (of clock_mono_ns()). `name` is that of
- * redis_name(). */
-enum kol_status redis_link_open(const struct redis_options *options, const char *name,
-                                int64_t deadline_ns, struct redis_link **out,
+/* Makes a connection and logs in, by `deadline_ns` (of clock_mono_ns()). `tls` where the options
+ * want it, else NULL; `name` is that of redis_name(). */
+enum kol_status redis_link_open(const struct redis_options *options, const struct redis_tls *tls,
+                                const char *name, int64_t deadline_ns, struct redis_link **out,
                                 struct kol_error *err) KOL_CHECKED;
 void redis_link_free(struct redis_link **link);
 
@@ -97,7 +128,14 @@ void redis_add_last_words(const struct redis_reading *reading, const struct redi
                           const char *name, struct kol_error *err);
 
 /* False where the server closed it, or said something that nobody asked for. Does not wait. */
-bool redis_link_is_quiet(const struct redis_link *link);
+bool redis_link_is_quiet(struct redis_link *link);
+
+/* Read and write what can be at once, and do not wait; *count 0: nothing now. A connection that the
+ * server closed is a failure. What redis_link_send() left is to be sent next. */
+enum kol_status redis_link_receive(struct redis_link *link, char *bytes, size_t room, size_t *count,
+                                   struct kol_error *err) KOL_CHECKED;
+enum kol_status redis_link_send(struct redis_link *link, struct str bytes, size_t *count,
+                                struct kol_error *err) KOL_CHECKED;
 
 /* Sends `out` while reading what it answers, until all wanted answers are there. After any failure
  * the connection is of no more use. */
@@ -123,7 +161,8 @@ void redis_talk_all(struct redis_talk *talks, size_t count, int64_t deadline_ns)
 
 /* The connections to one server. */
 struct redis_pool {
-    const struct redis_options *options; /* outlive the pool, as the name does */
+    const struct redis_options *options; /* outlive the pool, as the two below do */
+    const struct redis_tls *tls;         /* NULL: without */
     const char *name;
     pthread_mutex_t lock; /* of what follows */
     struct redis_link *idle;
@@ -131,7 +170,7 @@ struct redis_pool {
 };
 
 void redis_pool_init(struct redis_pool *pool, const struct redis_options *options,
-                     const char *name);
+                     const struct redis_tls *tls, const char *name);
 /* None of its connections may be in use. */
 void redis_pool_end(struct redis_pool *pool);
 
@@ -157,6 +196,7 @@ struct redis_cluster;
 struct redis {
     struct arena arena; /* the texts of the options, the name, and the scripts */
     struct redis_options options;
+    struct redis_tls *tls; /* NULL: without */
     const char *name;
     pthread_mutex_t script_lock;
     _Atomic(const struct known_script *) scripts;
@@ -234,7 +274,7 @@ struct redis_node {
     bool silent;       /* the last try to connect ended by its time limit */
     int64_t failed_ns; /* when it last took no connection; 0: it did since */
     int64_t mute_ns;   /* when it last did not say where the slots are; 0: it did since */
-    char host[256], name[280];
+    char host[256], name[288];
 };
 
 /* Reads `hosts` of the options; nothing is connected. */

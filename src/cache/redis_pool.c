@@ -11,9 +11,10 @@
 #include "base/mem.h"
 #include "cache/redis_parts.h"
 
-void redis_pool_init(struct redis_pool *pool, const struct redis_options *options, const char *name)
+void redis_pool_init(struct redis_pool *pool, const struct redis_options *options,
+                     const struct redis_tls *tls, const char *name)
 {
-    *pool = (struct redis_pool){.options = options, .name = name};
+    *pool = (struct redis_pool){.options = options, .tls = tls, .name = name};
     KOL_ASSERT(pthread_mutex_init(&pool->lock, NULL) == 0);
 }
 
@@ -76,8 +77,9 @@ int64_t redis_earlier(int64_t deadline_ns, int64_t limit_us)
 static enum kol_status connect_anew(struct redis_pool *pool, int64_t deadline_ns,
                                     struct redis_link **out, struct kol_error *err)
 {
-    const enum kol_status status = redis_link_open(
-        pool->options, pool->name, redis_earlier(deadline_ns, pool->options->connect_us), out, err);
+    deadline_ns = redis_earlier(deadline_ns, pool->options->connect_us);
+    const enum kol_status status =
+        redis_link_open(pool->options, pool->tls, pool->name, deadline_ns, out, err);
     pthread_mutex_lock(&pool->lock);
     if (status == KOL_OK) {
         pool->counts.connections++;

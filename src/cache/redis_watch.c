@@ -290,8 +290,8 @@ static enum kol_status track(struct node *node, int64_t deadline_ns, struct kol_
 /* Sends something so short that the socket always has room for it, unless nobody reads. */
 static enum kol_status send_short(struct node *node, struct str bytes, struct kol_error *err)
 {
-    const ssize_t count = send(node->link->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL | MSG_DONTWAIT);
-    if (count == (ssize_t)bytes.len) {
+    size_t count = 0;
+    if (redis_link_send(node->link, bytes, &count, NULL) == KOL_OK && count == bytes.len) {
         return KOL_OK;
     }
     return kol_fail(err, KOL_IO, "redis %s: the connection that tells of changes was lost",
@@ -303,8 +303,8 @@ static void open_node(struct node *node)
 {
     struct kol_error err = {0};
     const int64_t deadline_ns = clock_mono_ns() + node->options->connect_us * 1000;
-    enum kol_status status =
-        redis_link_open(node->options, node->name, deadline_ns, &node->link, &err);
+    enum kol_status status = redis_link_open(node->options, node->watch->options.redis->tls,
+                                             node->name, deadline_ns, &node->link, &err);
     if (status == KOL_OK) {
         status = track(node, deadline_ns, &err);
     }
@@ -331,23 +331,20 @@ static void open_node(struct node *node)
 static enum kol_status read_once(struct node *node, bool *more, struct kol_error *err)
 {
     char bytes[READ_BYTES];
-    const ssize_t count = recv(node->link->fd, bytes, sizeof bytes, MSG_DONTWAIT);
-    if (count < 0 && (errno == EAGAIN || errno == EWOULDBLOCK || errno == EINTR)) {
-        *more = false;
+    size_t count = 0;
+    enum kol_status status = redis_link_receive(node->link, bytes, sizeof bytes, &count, err);
+    if (status != KOL_OK) {
+        kol_wrap(err, "redis %s, which tells of changes", node->name);
+        return status;
+    }
+    *more = count > 0;
+    if (!*more) {
         return KOL_OK;
-    }
-    if (count < 0) {
-        return kol_fail_errno(err, errno, "redis %s: the connection that tells of changes was lost",
-                              node->name);
-    }
-    if (count == 0) {
-        return kol_fail(err, KOL_IO, "redis %s closed the connection that tells of changes",
-                        node->name);
     }
     node->pinged = false;
     const struct redis_stream stream = {STREAM_MAX, take_answer, node};
-    const enum kol_status status = redis_stream_feed(
-        &node->reading, node->link->reader, (struct str){bytes, (size_t)count}, &stream, err);
+    status = redis_stream_feed(&node->reading, node->link->reader, (struct str){bytes, count},
+                               &stream, err);
     return status == KOL_OK ? KOL_OK : kol_wrap(err, "redis %s", node->name);
 }
 

@@ -136,12 +136,20 @@ enum doctor_finding doctor_redis(const struct invocation *call, struct buf *says
         return DOCTOR_WRONG;
     }
     if (!redis) {
-        buf_puts(says, "none is configured (--redis-url): every process caches for itself");
+        buf_printf(says,
+                   "none is configured (--redis-url): every process caches for itself; this build "
+                   "has hiredis %s",
+                   redis_library());
         return DOCTOR_NOTE;
     }
     enum kol_status status =
         redis_nodes_find(redis, config_bool(call->config, OPTION_REDIS_CLUSTER), &nodes, &err);
     buf_puts(says, redis_name(redis));
+    if (config_bool(call->config, OPTION_REDIS_TLS_INSECURE)) {
+        find(&findings, DOCTOR_NOTE,
+             "nobody looks at its certificate, so that TLS keeps out nobody who is in between: "
+             "take --redis-tls-insecure out");
+    }
     for (size_t i = 0; i < nodes.count && status == KOL_OK; i++) {
         status = look_at_node(&findings, &nodes, i, &err);
     }

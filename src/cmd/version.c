@@ -6,6 +6,7 @@
 #include <zlib.h>
 #include <zstd.h>
 
+#include "cache/redis.h"
 #include "cmd/command.h"
 #include "version.h"
 
@@ -26,6 +27,7 @@ enum kol_status cmd_version(const struct invocation *call, struct kol_error *err
     put_row(rows, "commit", KOL_COMMIT);
     put_row(rows, "compiler", __VERSION__);
     put_row(rows, "duckdb", duckdb_library_version());
+    put_row(rows, "hiredis", redis_library());
     put_row(rows, "jansson", jansson_version_str());
     put_row(rows, "lmdb", mdb_version(NULL, NULL, NULL));
     put_row(rows, "xxhash", xxhash);

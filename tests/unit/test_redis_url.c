@@ -150,10 +150,20 @@ static void test_options_that_cannot_be_meant(void **state)
         struct redis_options options;
         enum kol_status expected;
     } cases[] = {
-        {{.tls = true}, KOL_UNSUPPORTED},   {{.port = -1}, KOL_INVALID},
-        {{.port = 65536}, KOL_INVALID},     {{.db = -1}, KOL_INVALID},
-        {{.connect_us = -1}, KOL_INVALID},  {{.answer_us = INT64_MAX}, KOL_INVALID},
+        {{.port = -1}, KOL_INVALID},
+        {{.port = 65536}, KOL_INVALID},
+        {{.db = -1}, KOL_INVALID},
+        {{.connect_us = -1}, KOL_INVALID},
+        {{.answer_us = INT64_MAX}, KOL_INVALID},
         {{.connections = -1}, KOL_INVALID},
+        /* Nobody who speaks of certificates is left without TLS. */
+        {{.tls_ca = "ca.pem"}, KOL_INVALID},
+        {{.tls_name = "cache"}, KOL_INVALID},
+        {{.tls_insecure = true}, KOL_INVALID},
+        {{.tls_certificate = "own.pem", .tls_key = "own.key"}, KOL_INVALID},
+        {{.tls = true, .tls_key = "own.key"}, KOL_INVALID},
+        {{.tls = true, .tls_certificate = "own.pem"}, KOL_INVALID},
+        {{.tls = true, .path = "/run/redis.sock"}, KOL_INVALID},
     };
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
         struct kol_error err = {0};
@@ -162,6 +172,28 @@ static void test_options_that_cannot_be_meant(void **state)
         assert_null(redis);
         assert_true(strlen(err.message) > 10);
     }
+}
+
+static void test_tls_is_refused_where_it_is_not_built_in(void **state)
+{
+    (void)state;
+    const bool built_in = redis_speaks_tls();
+    struct kol_error err = {0};
+    struct redis *redis = NULL;
+    assert_int_equal(redis_open(&(struct redis_options){.tls = true}, &redis, &err),
+                     built_in ? KOL_OK : KOL_UNSUPPORTED);
+    assert_non_null(strstr(redis_library(), built_in ? " with TLS" : " without TLS"));
+    if (built_in) {
+        assert_string_equal(redis_name(redis), "tls:127.0.0.1:6379/0");
+    } else {
+        assert_non_null(strstr(err.message, "TLS"));
+        assert_null(redis);
+    }
+    redis_close(&redis);
+    const struct redis_options nowhere = {.tls = true, .tls_ca = "/nonexistent/ca.pem"};
+    assert_int_equal(redis_open(&nowhere, &redis, &err), built_in ? KOL_INVALID : KOL_UNSUPPORTED);
+    assert_null(redis);
+    assert_true(!built_in || strstr(err.message, "/nonexistent/ca.pem"));
 }
 
 static void test_names(void **state)
@@ -191,6 +223,7 @@ int main(void)
         cmocka_unit_test(test_good_addresses),
         cmocka_unit_test(test_bad_addresses_are_explained_and_not_repeated),
         cmocka_unit_test(test_options_that_cannot_be_meant),
+        cmocka_unit_test(test_tls_is_refused_where_it_is_not_built_in),
         cmocka_unit_test(test_names),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
