@@ -82,6 +82,7 @@ static void *run(void *user)
     size_t count;
     while ((count = take(gather, calls)) != 0) {
         ask(gather, calls, count);
+        http_cork();
         for (size_t i = 0; i < count; i++) {
             const struct api_asked *asked = api_call_of(calls[i].call)->asked;
             if (http_cancelled(calls[i].call) || (asked && asked->read == TIER_HIT)) {
@@ -90,6 +91,7 @@ static void *run(void *user)
                 calls[i].work(calls[i].call); /* late rather than not at all */
             }
         }
+        http_uncork();
     }
     return NULL;
 }

@@ -78,7 +78,9 @@ static enum serve_held take(struct api_asked *asked, const struct redis_pipe *pi
 /* The object of a hash, in the call's arena. */
 static enum kol_status write_out(struct api_asked *asked, struct kol_error *err)
 {
+    enum { USUAL_BYTES = 1000 }; /* of an object, so that its text grows once */
     struct buf text = {0};
+    buf_reserve(&text, USUAL_BYTES);
     enum kol_status status = serve_to_json(api_value_schema(asked->kind), api_find_schema,
                                            asked->hash.fields, asked->hash.count, &text, err);
     asked->json = arena_copy(http_call_arena(asked->call), buf_str(&text));

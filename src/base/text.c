@@ -7,6 +7,8 @@
 #include <emmintrin.h>
 #endif
 
+#include "base/bytes.h"
+
 /* Bytes of the sequence that `lead` opens, and the allowed range of the byte behind it (Unicode
  * 15, table 3-7). 0: not a lead byte. */
 static int sequence_of(unsigned char lead, unsigned char *low, unsigned char *high)
@@ -199,21 +201,42 @@ static void put_escape(struct buf *buf, unsigned char c)
     }
 }
 
-void text_put_json(struct buf *buf, struct str text)
+/* Where the first byte stands that JSON does not take as it is, from `from` on; the length where
+ * there is none. Eight at a time: in each of the three differences the high bit of a byte is set
+ * where it is met, or of one behind such a byte, which is then looked at in vain. */
+static size_t find_escape(struct str text, size_t from)
 {
-    size_t from = 0;
-    buf_reserve(buf, text.len + 2);
-    buf_putc(buf, '"');
-    for (size_t i = 0; i < text.len; i++) {
-        unsigned char c = (unsigned char)text.ptr[i];
+    const uint64_t ones = UINT64_MAX / 255, high = ones * 0x80;
+    while (text.len - from >= 8) {
+        const uint64_t bytes = bytes_load64(text.ptr + from);
+        const uint64_t quote = bytes ^ ones * '"', slash = bytes ^ ones * '\\';
+        const uint64_t met = ((bytes - ones * 0x20) & ~bytes) | ((quote - ones) & ~quote) |
+                             ((slash - ones) & ~slash);
+        if (met & high) {
+            break;
+        }
+        from += 8;
+    }
+    for (; from < text.len; from++) {
+        const unsigned char c = (unsigned char)text.ptr[from];
         if (c < 0x20 || c == '"' || c == '\\') {
-            buf_append(buf, text.ptr + from, i - from);
-            put_escape(buf, c);
-            from = i + 1;
+            break;
         }
     }
-    if (text.len > from) {
-        buf_append(buf, text.ptr + from, text.len - from);
+    return from;
+}
+
+void text_put_json(struct buf *buf, struct str text)
+{
+    buf_reserve(buf, text.len + 2);
+    buf_putc(buf, '"');
+    for (size_t from = 0; from < text.len; from++) {
+        const size_t at = find_escape(text, from);
+        buf_append(buf, text.ptr + from, at - from);
+        if (at < text.len) {
+            put_escape(buf, (unsigned char)text.ptr[at]);
+        }
+        from = at;
     }
     buf_putc(buf, '"');
 }

@@ -104,16 +104,58 @@ void http_call_cancel(struct http_call *call)
     pthread_mutex_unlock(&call->mutex);
 }
 
+enum { CORKED_MAX = 64 };
+
+/* Connections that this thread wakes by http_uncork(). */
+static _Thread_local struct corked {
+    bool on;
+    size_t count;
+    struct http_call *calls[CORKED_MAX]; /* held */
+} corked;
+
+static void resume(struct http_call *call)
+{
+    struct http_server *server = call->server;
+    MHD_resume_connection(call->mhd);
+    atomic_fetch_sub(&server->sleeping, 1);
+}
+
+static void resume_corked(void)
+{
+    for (size_t i = 0; i < corked.count; i++) {
+        resume(corked.calls[i]);
+        http_call_release(corked.calls[i]);
+    }
+    corked.count = 0;
+}
+
+void http_cork(void)
+{
+    corked.on = true;
+}
+
+void http_uncork(void)
+{
+    corked.on = false;
+    resume_corked();
+}
+
 /* The last thing that the one who ended a call does for its connection. */
 static void wake(struct http_call *call)
 {
     if (!call->suspended) {
         return;
     }
-    struct http_server *server = call->server;
-    http_watch_no_deadline(server->watch, call);
-    MHD_resume_connection(call->mhd);
-    atomic_fetch_sub(&server->sleeping, 1);
+    http_watch_no_deadline(call->server->watch, call);
+    if (!corked.on) {
+        resume(call);
+        return;
+    }
+    if (corked.count == CORKED_MAX) {
+        resume_corked();
+    }
+    http_call_hold(call);
+    corked.calls[corked.count++] = call;
 }
 
 void http_call_take_sending(struct http_call *call, const struct http_sending *sending)

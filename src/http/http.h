@@ -213,6 +213,11 @@ void http_off_cancel(struct http_call *call);
 struct http_call *http_call_copy(struct http_call *call);
 void http_copy_free(struct http_call **copy);
 
+/* Between these, calls that this thread ends are answered together, at the latter: an event thread
+ * then wakes once for many. For a thread that ends several calls within a moment; not nested. */
+void http_cork(void);
+void http_uncork(void);
+
 /* Runs a job on a worker; false where the queue is full. Jobs that were queued have ended when
  * http_server_stop() returns. */
 bool http_run(struct http_server *server, void (*job)(void *user), void *user);

@@ -63,8 +63,9 @@ enum kol_status serve_to_fields(struct str json, struct arena *arena, struct ser
 const struct serve_field *serve_field(const struct serve_field *fields, size_t count,
                                       const char *name)
 {
+    const struct str wanted = str_of(name);
     for (size_t i = 0; i < count; i++) {
-        if (str_is(fields[i].name, name)) {
+        if (str_equal(fields[i].name, wanted)) {
             return &fields[i];
         }
     }
@@ -81,9 +82,14 @@ struct making {
     const char *field; /* the member of the whole object that is being written */
 };
 
+static bool is_bounded(const struct http_field *field)
+{
+    return field->min != 0 || field->max != 0;
+}
+
 static bool within(const struct http_field *field, double value)
 {
-    return (field->min == 0 && field->max == 0) || (value >= field->min && value <= field->max);
+    return !is_bounded(field) || (value >= field->min && value <= field->max);
 }
 
 static bool is_choice(const char *choices, struct str word)
@@ -109,13 +115,42 @@ static bool put_int(const struct http_field *field, struct str text, struct buf 
     return true;
 }
 
+/* Digits, a point and digits, of which none could be left out: it is JSON as it stands. Of more
+ * digits than these some might. */
+static bool is_written_short(struct str text)
+{
+    enum { DIGITS_MAX = 15 };
+    size_t at = text.len && text.ptr[0] == '-', digits = 0, points = 0;
+    const size_t first = at;
+    for (; at < text.len; at++) {
+        const bool is_digit = text.ptr[at] >= '0' && text.ptr[at] <= '9';
+        if (!is_digit && (text.ptr[at] != '.' || points)) {
+            return false;
+        }
+        digits += is_digit;
+        points += !is_digit;
+    }
+    return points && digits <= DIGITS_MAX && text.ptr[first] != '.' &&
+           (text.ptr[first] != '0' || text.ptr[first + 1] == '.') &&
+           text.ptr[text.len - 1] >= '1' && text.ptr[text.len - 1] <= '9';
+}
+
 static bool put_real(const struct http_field *field, struct str text, struct buf *out)
 {
     double real;
+    const bool as_it_is = is_written_short(text);
+    if (as_it_is && !is_bounded(field)) {
+        buf_put(out, text);
+        return true;
+    }
     if (!str_to_double(text, &real) || !within(field, real)) {
         return false;
     }
-    buf_put_double(out, real);
+    if (as_it_is) {
+        buf_put(out, text);
+    } else {
+        buf_put_double(out, real);
+    }
     return true;
 }
 
@@ -142,7 +177,8 @@ static bool put_text(const struct http_field *field, struct str text, struct buf
 {
     switch (field->kind) {
     case HTTP_TEXT:
-        if (!text_is_utf8(text) || !within(field, (double)text_length(text))) {
+        if (!text_is_utf8(text) ||
+            (is_bounded(field) && !within(field, (double)text_length(text)))) {
             return false;
         }
         break;
@@ -287,17 +323,24 @@ static bool put_value(struct making *making, const struct http_field *field,
 /* The member of a name. They mostly stand in the order in which they are asked for, so the search
  * begins behind the one that was found last. */
 static const struct shape_member *find(const struct shape_member *members, size_t count,
-                                       const char *name, size_t *from)
+                                       struct str name, size_t *from)
 {
-    const size_t len = strlen(name);
     for (size_t i = 0; i < count; i++) {
         const size_t at = *from + i < count ? *from + i : *from + i - count;
-        if (members[at].name.len == len && memcmp(members[at].name.ptr, name, len) == 0) {
+        if (str_equal(members[at].name, name)) {
             *from = at + 1;
             return &members[at];
         }
     }
     return NULL;
+}
+
+/* Names of schemas are words: nothing in them is escaped. */
+static void put_name(struct str name, bool first, struct buf *out)
+{
+    buf_append(out, ",\"" + first, 2 - first);
+    buf_put(out, name);
+    buf_append(out, "\":", 2);
 }
 
 /* `whole`: of the object itself, whose fields the message names. */
@@ -309,7 +352,8 @@ static bool put_members(struct making *making, const struct http_schema *schema,
     buf_putc(making->out, '{');
     for (size_t i = 0; i < schema->field_count; i++) {
         const struct http_field *field = &schema->fields[i];
-        const struct shape_member *member = find(members, count, field->name, &from);
+        const struct str name = str_of(field->name);
+        const struct shape_member *member = find(members, count, name, &from);
         const bool is_null = !member || member->value.kind == SHAPE_NULL;
         making->field = whole ? field->name : making->field;
         if (is_null && !field->required && (!member || !field->nullable)) {
@@ -318,10 +362,8 @@ static bool put_members(struct making *making, const struct http_schema *schema,
             }
             continue;
         }
-        buf_puts(making->out, first ? "" : ",");
+        put_name(name, first, making->out);
         first = false;
-        text_put_json(making->out, str_of(field->name));
-        buf_putc(making->out, ':');
         if (is_null && field->nullable) {
             buf_put(making->out, STR("null"));
         } else if (is_null || !put_value(making, field, &member->value)) {

@@ -102,6 +102,17 @@ size_t serve_ask(struct redis_pipe *pipe, enum serve_key kind, struct str key)
     return place;
 }
 
+/* Copies a text to `*at`, which moves behind it. */
+static struct str copy_to(char **at, struct str text)
+{
+    const struct str copy = {*at, text.len};
+    if (text.len) {
+        memcpy(*at, text.ptr, text.len);
+    }
+    *at += text.len;
+    return copy;
+}
+
 /* The fields of an answer to HGETALL. */
 static enum serve_held take_fields(const struct redis_answer *answer, struct arena *arena,
                                    struct serve_hash *out)
@@ -111,15 +122,18 @@ static enum serve_held take_fields(const struct redis_answer *answer, struct are
     }
     out->count = answer->count / 2;
     out->fields = arena_alloc(arena, out->count * sizeof *out->fields);
+    size_t bytes = 0;
     for (size_t i = 0; i < answer->count; i++) {
         const struct redis_answer *item = &answer->items[i];
         if (item->kind != REDIS_TEXT || item->text.len > SERVE_VALUE_MAX) {
             return SERVE_GARBAGE;
         }
+        bytes += item->text.len;
     }
+    char *at = arena_alloc(arena, bytes);
     for (size_t i = 0; i < out->count; i++) {
-        out->fields[i].name = arena_copy(arena, answer->items[2 * i].text);
-        out->fields[i].value = arena_copy(arena, answer->items[2 * i + 1].text);
+        out->fields[i].name = copy_to(&at, answer->items[2 * i].text);
+        out->fields[i].value = copy_to(&at, answer->items[2 * i + 1].text);
     }
     return out->count ? SERVE_HELD : SERVE_ABSENT;
 }

@@ -110,6 +110,30 @@ static void test_json_strings_escape_only_what_they_must(void **state)
     buf_free(&out);
 }
 
+static void test_json_strings_escape_every_byte_at_every_place(void **state)
+{
+    (void)state;
+    struct buf out = {0};
+    for (int byte = 0; byte < 256; byte++) {
+        const bool escaped = byte < 0x20 || byte == '"' || byte == '\\';
+        for (size_t at = 0; at < 20; at++) {
+            char text[20];
+            memset(text, '!', sizeof text);
+            text[at] = (char)byte;
+            buf_clear(&out);
+            text_put_json(&out, (struct str){text, sizeof text});
+            assert_int_equal(out.ptr[0], '"');
+            assert_int_equal(out.ptr[out.len - 1], '"');
+            assert_true(at == 0 || memcmp(out.ptr + 1, text, at) == 0);
+            assert_int_equal(out.ptr[1 + at], escaped ? '\\' : (char)byte);
+            const size_t behind = sizeof text - at - 1;
+            assert_true(memcmp(out.ptr + out.len - 1 - behind, text + at + 1, behind) == 0);
+            assert_true(out.len == 22 || (escaped && (out.len == 23 || out.len == 27)));
+        }
+    }
+    buf_free(&out);
+}
+
 static void test_base64_comes_back_and_garbage_is_refused(void **state)
 {
     (void)state;
@@ -264,6 +288,7 @@ int main(void)
         cmocka_unit_test(test_length_and_prefix_count_code_points),
         cmocka_unit_test(test_every_wrong_byte_of_a_time_is_seen),
         cmocka_unit_test(test_json_strings_escape_only_what_they_must),
+        cmocka_unit_test(test_json_strings_escape_every_byte_at_every_place),
         cmocka_unit_test(test_base64_comes_back_and_garbage_is_refused),
         cmocka_unit_test(test_times_are_read_with_their_zone_and_refused_without),
         cmocka_unit_test(test_times_come_back_as_they_were_written),
