@@ -280,11 +280,96 @@ static bool put_hundredths(struct buf *buf, double value)
     return true;
 }
 
+/* `number` / 10^`decimals` without zeros at the end. */
+static void put_decimals(struct buf *buf, uint64_t number, int decimals)
+{
+    char digits[48];
+    size_t at = sizeof digits;
+    while (decimals > 0 && number % 10 == 0) {
+        number /= 10;
+        decimals--;
+    }
+    for (int i = 0; i < decimals; i++) {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    }
+    if (decimals) {
+        digits[--at] = '.';
+    }
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    buf_append(buf, digits + at, sizeof digits - at);
+}
+
+__extension__ typedef unsigned __int128 wide;
+
+/*
+ * The nearest number of so many digits, as printf gives it: size * 10^decimals as a whole number.
+ * False: it reads back as another double.
+ *
+ * size is mantissa * 2^power, so size * 10^decimals is N / 2^shift for the whole number N =
+ * mantissa * 5^decimals. Two neighbouring doubles lie 5^decimals apart in units of N: what is
+ * nearer than half of that reads back. *sure is false where that cannot be said so simply: in the
+ * middle between two numbers.
+ */
+static bool round_to(uint64_t mantissa, int power, int decimals, uint64_t *number, bool *sure)
+{
+    uint64_t fives = 1;
+    for (int i = 0; i < decimals; i++) {
+        fives *= 5;
+    }
+    const int shift = -(power + decimals);
+    KOL_ASSERT(shift > 0);
+    const wide exact = (wide)mantissa * fives, half = (wide)1 << (shift - 1);
+    const wide rest = exact & (2 * half - 1);
+    const wide distance = rest > half ? 2 * half - rest : rest;
+    *number = (uint64_t)(exact >> shift) + (rest > half);
+    *sure = rest != half;
+    return 2 * distance < fives;
+}
+
+/* A number of common size, by whole numbers alone: the same text as by printf, for a twentieth of
+ * its time. False: it is another, or has a power of two for its mantissa, below which its neighbour
+ * is nearer than the one above. */
+static bool put_common(struct buf *buf, double value)
+{
+    static const double tens[] = {1e-3, 1e-2, 1e-1, 1,   1e1,  1e2,  1e3,  1e4,  1e5,
+                                  1e6,  1e7,  1e8,  1e9, 1e10, 1e11, 1e12, 1e13, 1e14};
+    const double size = fabs(value);
+    uint64_t bits, number;
+    memcpy(&bits, &size, sizeof bits);
+    const uint64_t fraction = bits & ((UINT64_C(1) << 52) - 1);
+    if (!(size >= 1e-4 && size < 1e15) || !fraction) {
+        return false;
+    }
+    int leading = -4; /* the power of ten of its first digit */
+    for (size_t i = 0; i < sizeof tens / sizeof *tens && size >= tens[i]; i++) {
+        leading++;
+    }
+    for (int digits = 15; digits <= 17; digits++) {
+        const int decimals = digits - 1 - leading;
+        bool sure;
+        const bool same = round_to(fraction | UINT64_C(1) << 52, (int)(bits >> 52) - 1075, decimals,
+                                   &number, &sure);
+        if (!sure) {
+            return false;
+        }
+        if (same) {
+            buf_append(buf, "-", value < 0);
+            put_decimals(buf, number, decimals);
+            return true;
+        }
+    }
+    return false;
+}
+
 void buf_put_double(struct buf *buf, double value)
 {
     char text[32];
     KOL_ASSERT(isfinite(value));
-    if (put_hundredths(buf, value)) {
+    if (put_hundredths(buf, value) || put_common(buf, value)) {
         return;
     }
     for (int digits = 15; digits <= 17; digits++) {

@@ -6,6 +6,8 @@
 
 #include <cmocka.h>
 #include <float.h>
+#include <math.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -118,6 +120,54 @@ static void test_doubles_are_written_short_and_read_back_the_same(void **state)
     }
 }
 
+/* The shortest that reads back, by printf alone. */
+static void put_by_printf(char out[32], double value)
+{
+    for (int digits = 15; digits <= 17; digits++) {
+        snprintf(out, 32, "%.*g", digits, value);
+        if (strtod(out, NULL) == value) {
+            break;
+        }
+    }
+}
+
+static double some_double(uint64_t number)
+{
+    static const double tens[] = {1, 10, 100, 1e3, 1e4, 1e5, 1e6, 1e9, 1e12, 1e15, 1e17};
+    const uint64_t whole = (number * UINT64_C(0x9E3779B97F4A7C15)) >> (number >> 4) % 60;
+    double value;
+    switch (number % 4) {
+    case 0: /* any mantissa, of common sizes and somewhat beyond */
+        value = ldexp(1 + (double)(whole >> 12) * 0x1p-52, (int)(number / 4 % 72) - 18);
+        break;
+    case 1: /* a decimal */
+        value = (double)(int64_t)(whole >> 1) / tens[number / 4 % ARRAY_LEN(tens)];
+        break;
+    case 2: /* a ratio, as rates and means are */
+        value = (double)(whole % 100003) / (double)(1 + number % 99991);
+        break;
+    default: /* beside a decimal */
+        value = nextafter((double)(whole % 1000000007) / tens[number / 4 % ARRAY_LEN(tens)],
+                          number & 4 ? DBL_MAX : 0);
+    }
+    return number & 8 ? -value : value;
+}
+
+static void test_doubles_are_the_text_that_printf_gives(void **state)
+{
+    (void)state;
+    char wanted[32];
+    struct buf text = {0};
+    for (uint64_t number = 0; number < 100000; number++) {
+        const double value = some_double(number);
+        buf_clear(&text);
+        buf_put_double(&text, value);
+        put_by_printf(wanted, value);
+        assert_string_equal(text.ptr, wanted);
+    }
+    buf_free(&text);
+}
+
 static void test_integers_are_written_to_both_ends_of_the_range(void **state)
 {
     (void)state;
@@ -182,6 +232,7 @@ int main(void)
         cmocka_unit_test(test_integers_are_read_over_their_whole_range_and_not_beyond),
         cmocka_unit_test(test_doubles_refuse_what_is_no_plain_finite_number),
         cmocka_unit_test(test_doubles_are_written_short_and_read_back_the_same),
+        cmocka_unit_test(test_doubles_are_the_text_that_printf_gives),
         cmocka_unit_test(test_integers_are_written_to_both_ends_of_the_range),
         cmocka_unit_test(test_buffer_grows_and_stays_a_c_string),
         cmocka_unit_test(test_nearest_name_is_offered_only_where_it_is_near),
