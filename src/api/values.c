@@ -20,6 +20,10 @@ struct walk {
     struct online_key *rows;
     size_t row_count, row;
     int of_row; /* the next key of the row */
+    bool bare;  /* the row has the keys of its bare id; known once one is come to */
+    /* What was made for the row's key of the kind before, in this round; NULL: nothing was. The
+     * same stands under its bare key. */
+    const struct warm_item *made;
 };
 
 struct api_values {
@@ -108,11 +112,12 @@ static const char *list_of(const struct api_values *values, enum warm_part part)
     }
 }
 
-/* The kinds of the keys of one row, in turn; false behind the last. */
+/* The kinds of the keys of one row, in turn, the one of a bare id behind its own; false behind the
+ * last. */
 static bool kind_of_row(enum warm_part part, int number, enum serve_key *kind)
 {
-    static const enum serve_key profiles[] = {SERVE_KEY_PROFILE_ON, SERVE_KEY_SCORE_ON,
-                                              SERVE_KEY_PROFILE, SERVE_KEY_SCORE};
+    static const enum serve_key profiles[] = {SERVE_KEY_PROFILE_ON, SERVE_KEY_PROFILE,
+                                              SERVE_KEY_SCORE_ON, SERVE_KEY_SCORE};
     static const enum serve_key contents[] = {SERVE_KEY_CONTENT_ON, SERVE_KEY_CONTENT};
     static const enum serve_key days[] = {SERVE_KEY_STATS_DAILY};
     const enum serve_key *kinds = part == WARM_PROFILES   ? profiles
@@ -128,8 +133,7 @@ static bool kind_of_row(enum warm_part part, int number, enum serve_key *kind)
 
 static bool is_bare(enum serve_key kind)
 {
-    return kind == SERVE_KEY_PROFILE || kind == SERVE_KEY_SCORE || kind == SERVE_KEY_CONTENT ||
-           kind == SERVE_KEY_STATS_DAILY;
+    return kind == SERVE_KEY_PROFILE || kind == SERVE_KEY_SCORE || kind == SERVE_KEY_CONTENT;
 }
 
 /* Of those who share a bare id only one has it: the one that whoever asks for it gets. */
@@ -140,9 +144,6 @@ static bool has_bare_key(const struct api_copy *copy, enum serve_key kind,
     struct str platform = {0};
     struct kol_error ignored;
     size_t count;
-    if (kind == SERVE_KEY_STATS_DAILY) {
-        return true;
-    }
     struct str named, id;
     api_cut_id(row->id, &named, &id);
     const bool content = kind == SERVE_KEY_CONTENT;
@@ -224,13 +225,37 @@ static enum kol_status add(struct api_values *values, enum serve_key kind, const
     return status == KOL_NOT_FOUND ? KOL_OK : status;
 }
 
-/* The next key of the rows; false at the end of what was read. */
+/* The key of the bare id, under which stands what was just made for the other one. */
+static enum kol_status add_bare(struct api_values *values, struct walk *walk, enum serve_key kind,
+                                struct arena *arena, struct warm_item *items, size_t *count,
+                                struct kol_error *err)
+{
+    const struct online_key *row = &walk->rows[walk->row];
+    const struct str parts[SERVE_PARTS] = {row->id};
+    if (kind != SERVE_KEY_SCORE) { /* a score comes behind the profile: what holds of that */
+        walk->bare = has_bare_key(values->reader.copy, kind, row);
+    }
+    if (!walk->bare) {
+        return KOL_OK;
+    }
+    if (!walk->made) {
+        return add(values, kind, parts, arena, items, count, err);
+    }
+    items[*count] = *walk->made;
+    items[*count].kind = kind;
+    items[(*count)++].key = spell(kind, parts, arena);
+    return KOL_OK;
+}
+
+/* The next key of the rows, if there is one. */
 static enum kol_status add_of_row(struct api_values *values, enum warm_part part,
                                   struct arena *arena, struct warm_item *items, size_t *count,
                                   struct kol_error *err)
 {
     struct walk *walk = &values->walks[part];
     const struct online_key *row = &walk->rows[walk->row];
+    const bool day = part == WARM_STATS;
+    const struct str parts[SERVE_PARTS] = {day ? row->id : row->platform, day ? STR("") : row->id};
     enum serve_key kind;
     if (!kind_of_row(part, walk->of_row, &kind)) {
         walk->row++;
@@ -238,14 +263,13 @@ static enum kol_status add_of_row(struct api_values *values, enum warm_part part
         return KOL_OK;
     }
     walk->of_row++;
-    if (!is_bare(kind)) {
-        const struct str parts[SERVE_PARTS] = {row->platform, row->id};
-        return add(values, kind, parts, arena, items, count, err);
+    if (is_bare(kind)) {
+        return add_bare(values, walk, kind, arena, items, count, err);
     }
-    const struct str parts[SERVE_PARTS] = {row->id};
-    return has_bare_key(values->reader.copy, kind, row)
-               ? add(values, kind, parts, arena, items, count, err)
-               : KOL_OK;
+    const size_t before = *count;
+    enum kol_status status = add(values, kind, parts, arena, items, count, err);
+    walk->made = *count > before ? &items[before] : NULL;
+    return status;
 }
 
 static void restart_walk(struct walk *walk)
@@ -269,6 +293,7 @@ static enum kol_status next(void *user, enum warm_part part, bool restart, struc
     if (restart) {
         restart_walk(walk);
     }
+    walk->made = NULL;
     while (status == KOL_OK && *count < max && single_of(part, walk->single, &kind, parts)) {
         walk->single++;
         status = add(values, kind, parts, arena, items, count, err);

@@ -43,8 +43,12 @@ bool store_number(const struct serve_field *fields, size_t count, const char *na
 static struct str put_number(char room[STORE_NUMBER], int64_t number)
 {
     KOL_ASSERT(number >= 0 && number <= INT64_C(1) << 53);
-    const int len = snprintf(room, STORE_NUMBER, "%lld", (long long)number);
-    return (struct str){room, (size_t)len};
+    size_t at = STORE_NUMBER;
+    do {
+        room[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number);
+    return (struct str){room + at, STORE_NUMBER - at};
 }
 
 void store_put_head(const struct serve_write *write, struct store_head *head, struct str *argv)
@@ -222,16 +226,25 @@ enum serve_held serve_take_text(const struct redis_pipe *pipe, size_t place, enu
 
 /* ---- writing ---- */
 
+/* By its length first: most are none of them. */
+static bool is_stamp(struct str name, enum serve_key kind)
+{
+    switch (name.len) {
+    case sizeof "version" - 1:
+        return memcmp(name.ptr, "version", name.len) == 0 && kind != SERVE_KEY_METADATA;
+    case sizeof "snapshot" - 1: return memcmp(name.ptr, "snapshot", name.len) == 0;
+    case sizeof "cached_at" - 1: return memcmp(name.ptr, "cached_at", name.len) == 0;
+    default: return false;
+    }
+}
+
 /* The fields without those that every value gets; the `version` of the metadata is no such one. */
 static size_t choose(const struct serve_write *write, struct serve_field *out)
 {
     size_t count = 0;
     KOL_ASSERT(write->field_count <= SERVE_FIELDS_MAX);
     for (size_t i = 0; i < write->field_count; i++) {
-        const struct str name = write->fields[i].name;
-        const bool is_stamp = str_is(name, "snapshot") || str_is(name, "cached_at") ||
-                              (str_is(name, "version") && write->kind != SERVE_KEY_METADATA);
-        if (!is_stamp) {
+        if (!is_stamp(write->fields[i].name, write->kind)) {
             out[count++] = write->fields[i];
         }
     }

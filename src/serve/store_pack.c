@@ -126,15 +126,38 @@ static bool measure(const struct serve_field *fields, size_t count, size_t *byte
     return *bytes <= STORE_PACKED_MAX;
 }
 
-static bool differ(const struct serve_field *fields, size_t count)
+static bool is_among(const struct serve_field *fields, size_t count, struct str name)
 {
     for (size_t i = 0; i < count; i++) {
-        for (size_t j = 0; j < i; j++) {
-            if (fields[i].name.len == fields[j].name.len &&
-                str_equal(fields[i].name, fields[j].name)) {
-                return false;
-            }
+        if (fields[i].name.len == name.len && str_equal(fields[i].name, name)) {
+            return true;
         }
+    }
+    return false;
+}
+
+/* Eight bits that are the same for the same names, and mostly others for others. */
+static unsigned sign_of(struct str name)
+{
+    if (name.len == 0) {
+        return 0;
+    }
+    const unsigned first = (unsigned char)name.ptr[0], last = (unsigned char)name.ptr[name.len - 1];
+    const unsigned middle = (unsigned char)name.ptr[name.len / 2];
+    return ((unsigned)name.len * 37 + first * 5 + middle * 17 + last) & 0xff;
+}
+
+/* Only those whose sign was there before are looked for among the others. */
+static bool differ(const struct serve_field *fields, size_t count)
+{
+    uint64_t seen[4] = {0};
+    for (size_t i = 0; i < count; i++) {
+        const unsigned sign = sign_of(fields[i].name);
+        const uint64_t bit = UINT64_C(1) << sign % 64;
+        if (seen[sign / 64] & bit && is_among(fields, i, fields[i].name)) {
+            return false;
+        }
+        seen[sign / 64] |= bit;
     }
     return true;
 }
