@@ -8,6 +8,7 @@
 #include <float.h>
 #include <math.h>
 #include <stdio.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -168,6 +169,28 @@ static void test_doubles_are_the_text_that_printf_gives(void **state)
     buf_free(&text);
 }
 
+/* Numbers of all lengths and places of the point, read beside the library. */
+static void test_doubles_are_read_as_the_library_does(void **state)
+{
+    (void)state;
+    uint64_t seed = 7;
+    for (int i = 0; i < 200000; i++) {
+        char text[40];
+        double value;
+        seed = seed * 6364136223846793005u + 1442695040888963407u;
+        const int digits = 1 + (int)(seed >> 60) % 17, decimals = (int)(seed >> 56 & 15);
+        long long number = (long long)(seed >> 3 & 0xffffffffffffffff);
+        for (long long most = 1, d = 0; d < 18; d++, most *= 10) {
+            number = d == digits ? number % most : number;
+        }
+        snprintf(text, sizeof text, "%s%lld.%0*lld", seed & 1 ? "-" : "", number / 1000,
+                 decimals + 1, number % 1000);
+        assert_true(str_to_double(str_of(text), &value));
+        const double expected = strtod(text, NULL);
+        assert_memory_equal(&value, &expected, sizeof value);
+    }
+}
+
 static void test_integers_are_written_to_both_ends_of_the_range(void **state)
 {
     (void)state;
@@ -233,6 +256,7 @@ int main(void)
         cmocka_unit_test(test_doubles_refuse_what_is_no_plain_finite_number),
         cmocka_unit_test(test_doubles_are_written_short_and_read_back_the_same),
         cmocka_unit_test(test_doubles_are_the_text_that_printf_gives),
+        cmocka_unit_test(test_doubles_are_read_as_the_library_does),
         cmocka_unit_test(test_integers_are_written_to_both_ends_of_the_range),
         cmocka_unit_test(test_buffer_grows_and_stays_a_c_string),
         cmocka_unit_test(test_nearest_name_is_offered_only_where_it_is_near),
