@@ -7,6 +7,7 @@ redis-py is imported where it is used: the fixtures are known to all system test
 import asyncio
 import ctypes
 import json
+import os
 import shutil
 import signal
 import socket
@@ -38,12 +39,14 @@ def die_with_parent():
 
 
 class Redis:
-    """A redis-server. `redis` is a client that gives bytes, `text` one that gives text."""
+    """A redis-server. `redis` is a client that gives bytes, `text` one that gives text. `env`: more of
+    the server's environment."""
 
-    def __init__(self, folder, *options, port=None, user=None, password=None):
+    def __init__(self, folder, *options, port=None, user=None, password=None, env=None):
         import redis
 
         self.folder, self.options = Path(folder), options
+        self.env = {**os.environ, **(env or {})}
         self.port = port or free_port()
         self.login = {"username": user, "password": password}
         self.folder.mkdir(parents=True, exist_ok=True)
@@ -67,7 +70,9 @@ class Redis:
         command = ["redis-server", "--port", self.port, "--bind", "127.0.0.1", "--save", "",
                    "--appendonly", "no", "--dir", self.folder, "--logfile", self.folder / "redis.log",
                    *self.options]  # fmt: skip
-        self.process = subprocess.Popen([str(part) for part in command], preexec_fn=die_with_parent)
+        self.process = subprocess.Popen(
+            [str(part) for part in command], preexec_fn=die_with_parent, env=self.env
+        )
         wait_until(self.answers, f"redis-server on port {self.port} (see {self.folder}/redis.log)")
 
     def answers(self):
