@@ -22,6 +22,7 @@
 enum { LOOK_AGAIN_MS = 5, LOOK_AGAIN_MAX_MS = 40 };
 
 #define MS INT64_C(1000000) /* in nanoseconds */
+#define COUNT_MOST 1e15 /* as the schemas have it */
 
 bool api_ask_init(struct api_asked *asked, struct http_call *call, enum serve_key kind,
                   struct str first, struct str second)
@@ -156,6 +157,24 @@ static bool normalize_text(struct api_asked *asked)
     return well;
 }
 
+/* Scores are of 100, where they are neither counts nor rates; none is below 0. */
+static bool scores_can_be(const struct api_asked *asked)
+{
+    const bool open =
+        asked->kind == SERVE_KEY_TOP_FOLLOWERS || asked->kind == SERVE_KEY_TOP_ENGAGEMENT ||
+        (asked->kind == SERVE_KEY_RANKING &&
+         (str_is(asked->parts[1], "followers") || str_is(asked->parts[1], "engagement")));
+    const double most = open ? COUNT_MOST : 100;
+    for (size_t i = 0; i < asked->set.count; i++) {
+        const double score = asked->set.members[i].score;
+        if (!(score >= 0 && score <= most)) {
+            log_debug("%.*s in redis has a score that cannot be", STR_FORMAT(asked->key));
+            return false;
+        }
+    }
+    return true;
+}
+
 /* True where the value is what its schema says: a hash with what it lacks and follows added. */
 static bool is_usable(struct api_asked *asked)
 {
@@ -164,7 +183,7 @@ static bool is_usable(struct api_asked *asked)
         return normalize_text(asked);
     }
     if (serve_keys[asked->kind].type != SERVE_HASH) {
-        return true;
+        return scores_can_be(asked);
     }
     api_mend(asked->kind, asked->parts, http_call_arena(asked->call), &asked->hash);
     add_platform(asked);

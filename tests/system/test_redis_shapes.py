@@ -360,3 +360,40 @@ def test_searches_of_a_user_are_a_list(serve, redis_server, redis_first):
     assert [row["q"] for row in seen] == ["sport", "ly"]
     redis_server.text.lpush("search:recent:ana", rows[1])
     assert [row["q"] for row in server.get("/api/v1/search/recent/ana")["data"]][0] == "ly"
+
+
+# ---- what cannot be ----
+
+
+@pytest.mark.parametrize("score", ["1e300", "-5", "100.01"])
+def test_a_trend_of_a_content_that_cannot_be_is_not_served(first, redis_server, score):
+    row = first.get("/api/v1/trending/tiktok", limit=5)["data"][0]
+    path, key = f"/api/v1/content/tiktok:{row['content_id']}", f"content:detail:tiktok:{row['content_id']}"
+    truth = first.get(path)
+    # The other field tells which value was seen.
+    fields = fields_of(truth) | {"trending_score": "50", "trending_rank": "77"}
+    put_hash(redis_server, key, fields)
+    changed(first, path, "trending_rank", 77)
+    put_hash(redis_server, key, fields | {"trending_score": score})
+    changed(first, path, "trending_rank", truth["trending_rank"])
+    assert first.get(path)["trending_score"] == truth["trending_score"]
+    wait_until(lambda: redis_server.text.hget(key, "trending_score") != score, "the value to be healed")
+
+
+@pytest.mark.parametrize("score", [1e300, -5, 100.01])
+@pytest.mark.parametrize("path, key, name, id_name", [
+    ("/api/v1/trending/tiktok", "content:trending:tiktok:50", "trending_score", "content_id"),
+    ("/api/v1/trending/kols/tiktok", "ranking:tiktok:trust", "score", "kol_id"),
+])  # fmt: skip
+def test_a_score_of_a_list_that_cannot_be_is_not_served(first, redis_server, path, key, name, id_name, score):
+    def rows():
+        return first.get(path, limit=5, metric="trust" if "ranking" in key else None)["data"]
+
+    truth = rows()
+    member = truth[1][id_name]
+    wait_until(lambda: redis_server.redis.exists(key), "the list to be written")
+    redis_server.text.zadd(key, {member: 50.5})
+    wait_until(lambda: rows() != truth, "the change to be seen", timeout=10)
+    redis_server.text.zadd(key, {member: score})
+    wait_until(lambda: rows() == truth, "the list of the copy", timeout=10)
+    wait_until(lambda: redis_server.text.zscore(key, member) == pytest.approx(truth[1][name], abs=0.01), "healing")
