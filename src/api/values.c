@@ -348,6 +348,25 @@ static enum kol_status by_key(void *user, struct str key, struct arena *arena,
     return status;
 }
 
+size_t api_values_brief(int64_t life_us, struct arena *arena, struct str **out)
+{
+    enum serve_key kind;
+    struct str parts[SERVE_PARTS];
+    size_t all = 0, count = 0;
+    for (int part = 0; part < WARM_PARTS; part++) {
+        all += singles_of((enum warm_part)part);
+    }
+    *out = arena_alloc(arena, all * sizeof **out);
+    for (int part = 0; part < WARM_PARTS; part++) {
+        for (size_t i = 0; single_of((enum warm_part)part, i, &kind, parts); i++) {
+            if (serve_keys[kind].ttl_s * CLOCK_US_PER_SECOND <= life_us) {
+                (*out)[count++] = spell(kind, parts, arena);
+            }
+        }
+    }
+    return count;
+}
+
 struct api_values *api_values_of(struct api_copy *copy)
 {
     struct api_values *values = mem_zalloc(1, sizeof *values);

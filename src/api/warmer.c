@@ -1,7 +1,8 @@
 /*
  * warmer.c: the server's own warmer: a thread that warms Redis on start, after each new copy and
  * every warm.interval. Of several processes one does it: whoever holds the lock. In between each
- * keeps alive what it is asked for itself.
+ * keeps alive what it is asked for itself, and the few keys whose life is shorter than the time
+ * between two warms.
  */
 #include <stdlib.h>
 
@@ -83,7 +84,7 @@ static void warm(struct api_warmer *warmer)
     api_values_close(&values);
 }
 
-/* What is hot and expires soon. */
+/* What is hot, or would not live until the next warm, and expires soon. */
 static void refresh_ahead(struct api_warmer *warmer)
 {
     struct api *api = warmer->api;
@@ -93,11 +94,19 @@ static void refresh_ahead(struct api_warmer *warmer)
     if (!copy) {
         return;
     }
+    struct arena arena;
+    struct str *brief;
+    arena_init(&arena, 0);
+    /* A warm comes late by one look ahead, and takes its time. */
+    const int64_t life_us = api->options.warm_interval_us + 2 * AHEAD_US;
+    const size_t brief_count = api_values_brief(life_us, &arena, &brief);
     struct api_values *values = api_values_of(copy);
     const struct ahead_options options = {
         .redis = api->options.redis_patient,
         .heat = tier_heat(api->tier),
         .horizon_us = 2 * AHEAD_US,
+        .always = brief,
+        .always_count = brief_count,
         .older_scores = api->options.older_scores,
         .stop = is_stopped,
         .user = warmer,
@@ -105,10 +114,11 @@ static void refresh_ahead(struct api_warmer *warmer)
     if (ahead_run(api_values_source(values), &options, &report, &err) != KOL_OK) {
         log_warn("what is hot could not be refreshed ahead: %s", err.message);
     } else if (report.written || report.kept) {
-        log_debug("%lld hot keys live on, %lld of them written anew",
+        log_debug("%lld keys live on, %lld of them written anew",
                   (long long)(report.written + report.kept), (long long)report.written);
     }
     api_values_close(&values);
+    arena_free(&arena);
 }
 
 enum due { DUE_STOP, DUE_WARM, DUE_AHEAD };

@@ -1,5 +1,6 @@
 /*
- * ahead.c: keys that will be asked for are written anew before they expire.
+ * ahead.c: keys that will be asked for, and those that are always to be there, are written anew
+ * before they expire.
  *
  * When a key will be asked for next is guessed by the access log: its last use and the mean time
  * between uses. How long it still lives only Redis knows: the hottest keys are asked for their TTL,
@@ -34,13 +35,13 @@ static bool is_wanted(const struct ahead *ahead, const struct heat_key *key)
 }
 
 /* Keeps those of the keys that expire before the horizon. */
-static enum kol_status find_ending(struct ahead *ahead, const struct heat_key *keys, size_t count,
+static enum kol_status find_ending(struct ahead *ahead, const struct str *keys, size_t count,
                                    struct str *ending, size_t *ending_count, struct kol_error *err)
 {
     *ending_count = 0;
     redis_clear(ahead->pipe);
     for (size_t i = 0; i < count; i++) {
-        redis_addf(ahead->pipe, "PTTL %S", keys[i].key);
+        redis_addf(ahead->pipe, "PTTL %S", keys[i]);
     }
     enum kol_status status = run_pipe(ahead, err);
     for (size_t i = 0; i < count && status == KOL_OK; i++) {
@@ -48,14 +49,36 @@ static enum kol_status find_ending(struct ahead *ahead, const struct heat_key *k
         /* -2: it is gone; -1: it lives for ever, which nothing of ours does. */
         if (left_ms->kind == REDIS_NUMBER && left_ms->number != -1 &&
             left_ms->number * 1000 < ahead->options->horizon_us) {
-            ending[(*ending_count)++] = keys[i].key;
+            ending[(*ending_count)++] = keys[i];
         }
     }
     ahead->report->looked_at += (int64_t)count;
     return status;
 }
 
-/* Adds the write of a key; false: the source has nothing for it, or it is too large for a pipe. */
+static void count_done(struct ahead *ahead, enum serve_done done)
+{
+    ahead->report->written += done == SERVE_WRITTEN;
+    ahead->report->kept += done == SERVE_KEPT;
+    ahead->report->refused += done == SERVE_REFUSED;
+}
+
+/* A set that is too large for a pipe. */
+static void write_large(struct ahead *ahead, const struct serve_write *write)
+{
+    struct kol_error err;
+    enum serve_done done;
+    const int64_t pieces = 1 + (int64_t)write->member_count / SERVE_MEMBERS_READ;
+    const int64_t until_ns = clock_mono_ns() + pieces * WAIT_MS * INT64_C(1000000);
+    if (serve_put_set(ahead->options->redis, write, until_ns, &done, &err) == KOL_OK) {
+        count_done(ahead, done);
+    } else {
+        log_warn("%.*s cannot be refreshed ahead: %s", STR_FORMAT(write->key), err.message);
+    }
+}
+
+/* Adds the write of a key; false: the source has nothing for it, or it needs no place in the pipe.
+ */
 static bool add_write(struct ahead *ahead, struct str key, size_t *place)
 {
     struct warm_item item;
@@ -68,10 +91,14 @@ static bool add_write(struct ahead *ahead, struct str key, size_t *place)
         item.key = key;
         warm_value_make(&item, ahead->source, &options, &ahead->arena, &value);
     }
-    if (status != KOL_OK || value.write.member_count > SERVE_MEMBERS_READ) {
-        if (status != KOL_OK && status != KOL_NOT_FOUND) {
+    if (status != KOL_OK) {
+        if (status != KOL_NOT_FOUND) {
             log_warn("%.*s cannot be refreshed ahead: %s", STR_FORMAT(key), err.message);
         }
+        return false;
+    }
+    if (value.write.member_count > SERVE_MEMBERS_READ) {
+        write_large(ahead, &value.write);
         return false;
     }
     *place = serve_put(ahead->pipe, &value.write);
@@ -89,15 +116,12 @@ static enum kol_status write_all(struct ahead *ahead, const struct str *keys, si
     enum kol_status status = writes ? run_pipe(ahead, err) : KOL_OK;
     for (size_t i = 0; i < writes && status == KOL_OK; i++) {
         struct str why;
-        const enum serve_done done = serve_written(ahead->pipe, places[i], &why);
-        ahead->report->written += done == SERVE_WRITTEN;
-        ahead->report->kept += done == SERVE_KEPT;
-        ahead->report->refused += done == SERVE_REFUSED;
+        count_done(ahead, serve_written(ahead->pipe, places[i], &why));
     }
     return status;
 }
 
-static enum kol_status look_at_some(struct ahead *ahead, const struct heat_key *keys, size_t count,
+static enum kol_status look_at_some(struct ahead *ahead, const struct str *keys, size_t count,
                                     struct kol_error *err)
 {
     struct str ending[AT_ONCE];
@@ -110,22 +134,30 @@ static enum kol_status look_at_some(struct ahead *ahead, const struct heat_key *
     return status;
 }
 
-/* Moves those that will be wanted to the front. */
-static size_t keep_wanted(const struct ahead *ahead, struct heat_key *keys, size_t count)
+/* The keys that must not end: those of the options, and what is hot and will be wanted. */
+static size_t gather(const struct ahead *ahead, struct arena *arena, struct str **out)
 {
-    size_t kept = 0;
-    for (size_t i = 0; i < count; i++) {
-        if (is_wanted(ahead, &keys[i])) {
-            keys[kept++] = keys[i];
+    const struct ahead_options *options = ahead->options;
+    struct heat_key *hot = NULL;
+    const size_t most = options->keys ? options->keys : KEYS;
+    const size_t hot_count = heat_hottest(options->heat, most, arena, &hot);
+    size_t count = 0;
+    *out = arena_alloc(arena, (options->always_count + hot_count) * sizeof **out);
+    for (; count < options->always_count; count++) {
+        (*out)[count] = options->always[count];
+    }
+    for (size_t i = 0; i < hot_count; i++) {
+        if (is_wanted(ahead, &hot[i])) {
+            (*out)[count++] = hot[i].key;
         }
     }
-    return kept;
+    return count;
 }
 
 enum kol_status ahead_run(const struct warm_source *source, const struct ahead_options *options,
                           struct ahead_report *report, struct kol_error *err)
 {
-    struct heat_key *keys = NULL;
+    struct str *keys;
     struct arena names;
     enum kol_status status = KOL_OK;
     *report = (struct ahead_report){0};
@@ -136,8 +168,7 @@ enum kol_status ahead_run(const struct warm_source *source, const struct ahead_o
                           .now_us = clock_now_us()};
     arena_init(&names, 0);
     arena_init(&ahead.arena, 0);
-    size_t count = heat_hottest(options->heat, options->keys ? options->keys : KEYS, &names, &keys);
-    count = keep_wanted(&ahead, keys, count);
+    const size_t count = gather(&ahead, &names, &keys);
     for (size_t at = 0; at < count && status == KOL_OK; at += AT_ONCE) {
         if (options->stop && options->stop(options->user)) {
             break;

@@ -15,6 +15,10 @@ struct ahead_options {
      * now, and whose next use is expected by then, too. */
     size_t keys;
     int64_t horizon_us;
+    /* Keys that are kept alive whether anybody asks for them or not: as above, without a look at
+     * their next use. */
+    const struct str *always;
+    size_t always_count;
     bool older_scores;        /* as in warm_options */
     bool (*stop)(void *user); /* asked between exchanges; may be NULL */
     void *user;

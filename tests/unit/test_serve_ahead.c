@@ -146,6 +146,37 @@ static void test_what_nobody_will_ask_for_may_end(void **state)
     redis_close(&redis);
 }
 
+static void test_what_is_always_to_be_there_lives_on(void **state)
+{
+    (void)state;
+    char always[3][64];
+    const struct str keys[] = {profile(always[0], 64, "quiet"), profile(always[1], 64, "away"),
+                               profile(always[2], 64, "lasting")};
+    const struct redis_options options = over_socket(&server);
+    struct redis *redis = open_redis(&options);
+    struct heat *heat = hot(NULL, 0);
+    struct kol_error err;
+    struct ahead_report report;
+    const struct ahead_options how = {.redis = redis,
+                                      .heat = heat,
+                                      .horizon_us = INT64_C(120) * 1000000,
+                                      .always = keys,
+                                      .always_count = ARRAY_LEN(keys)};
+    number_of(redis, "HSET %S snapshot 3", keys[0]);
+    number_of(redis, "PEXPIRE %S 30000", keys[0]);
+    number_of(redis, "HSET %S snapshot 3", keys[2]);
+    number_of(redis, "PEXPIRE %S 200000", keys[2]);
+    assert_int_equal(ahead_run(&source, &how, &report, &err), KOL_OK);
+    assert_int_equal(report.looked_at, 3);
+    assert_int_equal(report.kept, 1);
+    assert_int_equal(report.written, 1);
+    assert_true(number_of(redis, "PTTL %S", keys[0]) > 3000000);
+    assert_true(number_of(redis, "PTTL %S", keys[1]) > 3000000);
+    assert_true(number_of(redis, "PTTL %S", keys[2]) <= 200000);
+    heat_free(&heat);
+    redis_close(&redis);
+}
+
 static void test_redis_that_is_gone_is_told(void **state)
 {
     (void)state;
@@ -167,6 +198,7 @@ int main(void)
         cmocka_unit_test(test_what_ends_soon_and_is_wanted_lives_on),
         cmocka_unit_test(test_what_lives_long_enough_is_left_alone),
         cmocka_unit_test(test_what_nobody_will_ask_for_may_end),
+        cmocka_unit_test(test_what_is_always_to_be_there_lives_on),
         cmocka_unit_test(test_redis_that_is_gone_is_told),
     };
     return cmocka_run_group_tests(tests, start, stop);
