@@ -7,7 +7,7 @@
 
 /* ---- usage ---- */
 
-static void put_scopes(struct json *json, http_scopes scopes)
+void api_put_scopes(struct json *json, http_scopes scopes)
 {
     js_name(json, "scopes");
     js_open(json, '[');
@@ -42,7 +42,7 @@ enum kol_status api_usage(struct http_call *call, struct kol_error *err)
     api_keys_find(api->keys, caller, &key);
     js_open(&json, '{');
     js_member_text(&json, "key", caller);
-    put_scopes(&json, http_caller_scopes(call));
+    api_put_scopes(&json, http_caller_scopes(call));
     js_member_int(&json, "calls", calls);
     js_member_int(&json, "errors", errors);
     js_name(&json, "since");

@@ -42,6 +42,12 @@ static void counted(void *user)
     api_limits_counted(api->limits);
 }
 
+static enum http_session session(struct str cookie, int64_t until_ns, struct http_identity *out,
+                                 void *user)
+{
+    return api_signed_find(user, cookie, until_ns, out);
+}
+
 static void set_hooks(struct api *api)
 {
     api_tables(&api->app);
@@ -51,6 +57,8 @@ static void set_hooks(struct api *api)
     api->app.gather = api->gather ? api_gather_take : NULL;
     api->app.work = api_work;
     api->app.identify = api->options.open ? NULL : identify;
+    api->app.cookie = api->options.open ? NULL : API_COOKIE;
+    api->app.session = api->options.open ? NULL : session;
     api->app.counted = counted;
     api->app.observe = observe;
 }
@@ -127,6 +135,7 @@ enum kol_status api_open(const struct api_options *options, struct api **out, st
     pthread_mutex_init(&api->bus_lock, NULL);
     pthread_mutex_init(&api->problem_lock, NULL);
     api->usage = api_usage_new();
+    api->signed_in = api_signed_new();
     if (options->l1_bytes > 0) {
         api->l1 =
             l1_new(&(struct l1_options){.max_bytes = (size_t)options->l1_bytes, .early = EARLY});
@@ -172,6 +181,7 @@ void api_close(struct api **api_at)
     api_keys_close(&api->keys);
     api_copies_close(&api->copies);
     api_usage_free(&api->usage);
+    api_signed_free(&api->signed_in);
     api_red_free(&api->red);
     pthread_mutex_destroy(&api->bus_lock);
     pthread_mutex_destroy(&api->problem_lock);
@@ -310,6 +320,7 @@ void api_refresh(struct api *api)
     refresh_copy(api);
     refresh_models(api);
     refresh_keys(api, false);
+    api_signed_settle(api);
 }
 
 enum kol_status api_reload(struct api *api, struct kol_error *err)

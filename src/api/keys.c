@@ -65,23 +65,29 @@ static unsigned differ(const unsigned char a[KEYS_HASH_BYTES],
     return bits;
 }
 
-static void put_hex(struct buf *out, const unsigned char *bytes, size_t count)
+void keys_put_hex(struct buf *out, const unsigned char *bytes, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         buf_printf(out, "%02x", bytes[i]);
     }
 }
 
-static bool read_hex(const char *text, unsigned char out[KEYS_HASH_BYTES])
+/* -1: none. */
+static int hex_digit(char c)
 {
-    static const char digits[] = "0123456789abcdef";
-    if (!text || strlen(text) != (size_t)2 * KEYS_HASH_BYTES ||
-        strspn(text, digits) != (size_t)2 * KEYS_HASH_BYTES) {
+    return c >= '0' && c <= '9' ? c - '0' : c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
+bool keys_read_hex(struct str text, unsigned char out[KEYS_HASH_BYTES])
+{
+    if (text.len != (size_t)2 * KEYS_HASH_BYTES) {
         return false;
     }
     for (size_t i = 0; i < KEYS_HASH_BYTES; i++) {
-        ptrdiff_t high = strchr(digits, text[2 * i]) - digits;
-        ptrdiff_t low = strchr(digits, text[2 * i + 1]) - digits;
+        const int high = hex_digit(text.ptr[2 * i]), low = hex_digit(text.ptr[2 * i + 1]);
+        if (high < 0 || low < 0) {
+            return false;
+        }
         out[i] = (unsigned char)(high << 4 | low);
     }
     return true;
@@ -134,7 +140,7 @@ static bool read_key(const json_t *object, struct stored_key *out)
            read_time(object, "created", &key->created_us) &&
            read_time(object, "expires", &key->expires_us) &&
            read_time(object, "revoked", &key->revoked_us) &&
-           read_hex(json_string_value(json_object_get(object, "sha256")), out->hash);
+           keys_read_hex(str_of(json_string_value(json_object_get(object, "sha256"))), out->hash);
 }
 
 void keys_free(struct key_table *table)
@@ -189,7 +195,7 @@ static void put_key(struct json *json, const struct stored_key *stored)
 {
     const struct api_key *key = &stored->key;
     struct buf hex = {0};
-    put_hex(&hex, stored->hash, KEYS_HASH_BYTES);
+    keys_put_hex(&hex, stored->hash, KEYS_HASH_BYTES);
     buf_puts(json->out, json->comma ? "" : "\n");
     js_open(json, '{');
     js_member_text(json, "id", str_of(key->id));
@@ -261,7 +267,7 @@ static enum kol_status read_given(const char *text, struct key_table *out, struc
         keys_hash(key, stored->hash);
         struct buf id = {0};
         buf_puts(&id, "given-");
-        put_hex(&id, stored->hash, 4);
+        keys_put_hex(&id, stored->hash, 4);
         snprintf(stored->key.id, sizeof stored->key.id, "%s", id.ptr);
         buf_free(&id);
         stored->key.scopes = API_READ | API_PREDICT | API_WRITE;
@@ -355,18 +361,23 @@ static size_t find_hash(const struct key_table *table, const unsigned char hash[
     return found;
 }
 
-static bool identify_in(const struct key_table *table, const unsigned char hash[KEYS_HASH_BYTES],
-                        struct http_identity *out)
+/* False: the key is not valid now. */
+static bool put_identity(const struct api_key *key, struct http_identity *out)
 {
-    size_t at = find_hash(table, hash);
-    if (at == table->count || !is_valid(&table->keys[at].key, clock_now_us())) {
+    if (!is_valid(key, clock_now_us())) {
         return false;
     }
-    const struct api_key *key = &table->keys[at].key;
     *out = (struct http_identity){
         .scopes = key->scopes, .rate_per_minute = key->rate_per_minute, .burst = key->burst};
     snprintf(out->id, sizeof out->id, "%s", key->id);
     return true;
+}
+
+static bool identify_in(const struct key_table *table, const unsigned char hash[KEYS_HASH_BYTES],
+                        struct http_identity *out)
+{
+    size_t at = find_hash(table, hash);
+    return at < table->count && put_identity(&table->keys[at].key, out);
 }
 
 bool api_keys_identify(struct api_keys *keys, struct str key, struct http_identity *out)
@@ -411,4 +422,10 @@ bool api_keys_find(struct api_keys *keys, struct str id, struct api_key *out)
     bool found = find_id(&keys->table, id, out);
     pthread_rwlock_unlock(&keys->lock);
     return found || find_id(&keys->given, id, out);
+}
+
+bool api_keys_identity(struct api_keys *keys, struct str id, struct http_identity *out)
+{
+    struct api_key key;
+    return api_keys_find(keys, id, &key) && put_identity(&key, out);
 }

@@ -22,6 +22,11 @@ struct key_table {
 };
 
 void keys_hash(struct str key, unsigned char out[KEYS_HASH_BYTES]);
+void keys_put_hex(struct buf *out, const unsigned char *bytes, size_t count);
+/* False where it is no hash in lower-case hexadecimal. */
+bool keys_read_hex(struct str text, unsigned char out[KEYS_HASH_BYTES]);
+/* Appends 256 random bits in the 43 letters of base64 that need no quoting anywhere. */
+enum kol_status keys_put_random(struct buf *out, struct kol_error *err) KOL_CHECKED;
 /* The text of a file, whose path is for messages. */
 enum kol_status keys_parse(const char *path, struct str text, struct key_table *out,
                            struct kol_error *err) KOL_CHECKED;

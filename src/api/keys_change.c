@@ -66,22 +66,20 @@ static enum kol_status change_keys(const char *data,
 
 /* ---- create ---- */
 
-/* "kol_" and the bits in the letters of base64 that need no quoting anywhere. */
-static enum kol_status make_text(struct buf *key, struct kol_error *err)
+enum kol_status keys_put_random(struct buf *out, struct kol_error *err)
 {
     unsigned char bits[KEY_BYTES];
     if (getrandom(bits, sizeof bits, 0) != (ssize_t)sizeof bits) {
         return kol_fail_errno(err, errno, "no random bits");
     }
-    const size_t at = key->len;
-    buf_puts(key, "kol_");
-    text_put_base64(key, (struct str){(const char *)bits, sizeof bits});
-    for (size_t i = at; i < key->len; i++) {
-        char *c = &key->ptr[i];
+    const size_t at = out->len;
+    text_put_base64(out, (struct str){(const char *)bits, sizeof bits});
+    for (size_t i = at; i < out->len; i++) {
+        char *c = &out->ptr[i];
         *c = (char)(*c == '+' ? '-' : *c == '/' ? '_' : *c);
     }
-    while (key->ptr[key->len - 1] == '=') {
-        key->ptr[--key->len] = '\0';
+    while (out->ptr[out->len - 1] == '=') {
+        out->ptr[--out->len] = '\0';
     }
     return KOL_OK;
 }
@@ -123,7 +121,8 @@ enum kol_status api_key_create(const char *data, const struct api_key *wanted, s
         return kol_fail(err, KOL_INVALID, "a key needs scopes: %s", KEYS_SCOPES);
     }
     const size_t at = key->len;
-    enum kol_status status = make_text(key, err);
+    buf_puts(key, "kol_");
+    enum kol_status status = keys_put_random(key, err);
     if (status == KOL_OK) {
         struct creation creation = {wanted, {key->ptr + at, key->len - at}};
         status = change_keys(data, add_key, &creation, err);

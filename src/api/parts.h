@@ -5,7 +5,8 @@
  *   api.c      opening, refreshing, the app; what a call holds while it is worked on
  *   copy.c     the online copy in use, and older ones that cursors pin; sessions on its lists
  *   cached.c   between a call and its handler: the cache in the process
- *   keys.c     the key store; keys_change.c what changes it; usage.c how much each key asked
+ *   keys.c     the key store; keys_change.c what changes it; usage.c how much each key asked;
+ *              signed_in.c sessions of those who signed in; sign_in.c their handlers
  *   red.c      requests by route for /metrics
  *   json.c     JSON; profile.c, score.c a KOL, its scores, a content as JSON, out of records
  *   session.c  sessions on the lists of a copy
@@ -159,6 +160,7 @@ struct api {
     struct api_gather *gather; /* NULL: Redis is not asked first */
     struct api_limits *limits;
     struct api_keys *keys;
+    struct api_signed *signed_in;
     struct api_usage *usage;
     struct api_red *red;
     _Atomic(const struct http_server *) server; /* set by api_attach() */
@@ -221,6 +223,9 @@ void api_work(struct http_call *call, void *user);
 /* Takes answers out of the cache in the process: those under a "key" (of the cache, or of Redis),
  * a "prefix", a "tag", or "all"; returns how many. */
 size_t api_purge_l1(struct api *api, struct str what, struct str name);
+/* The member `scopes`: their names. */
+struct json;
+void api_put_scopes(struct json *json, http_scopes scopes);
 
 /* ---- gather.c ---- */
 
@@ -265,6 +270,29 @@ bool api_keys_identify(struct api_keys *keys, struct str key, struct http_identi
 size_t api_keys_count(struct api_keys *keys); /* valid now */
 /* What is known of a key by its id; false: none. */
 bool api_keys_find(struct api_keys *keys, struct str id, struct api_key *out);
+/* Whom a key's id stands for now, as api_keys_identify() does by the key itself. */
+bool api_keys_identity(struct api_keys *keys, struct str id, struct http_identity *out);
+
+/* ---- signed_in.c ---- */
+
+#define API_COOKIE "kol_session"
+#define API_SESSION_US CLOCK_US_PER_DAY /* how long one lasts */
+
+/* The sessions that were seen of late. */
+struct api_signed;
+struct api_signed *api_signed_new(void);
+void api_signed_free(struct api_signed **table);
+/* Whom a token stands for: http_app.session. */
+enum http_session api_signed_find(struct api *api, struct str token, int64_t until_ns,
+                                  struct http_identity *out);
+/* Begins a session; `token` gets what the browser keeps, which is kept nowhere else. */
+enum kol_status api_signed_begin(struct api *api, const struct http_identity *who,
+                                 int64_t expires_us, int64_t until_ns, struct buf *token,
+                                 struct kol_error *err) KOL_CHECKED;
+/* Ends the session of a token, if there is one. */
+void api_signed_end(struct api *api, struct str token, int64_t until_ns);
+/* Tells Redis what began and ended while it did not answer. */
+void api_signed_settle(struct api *api);
 
 struct api_usage;
 struct api_usage *api_usage_new(void);

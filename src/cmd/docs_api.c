@@ -122,7 +122,9 @@ static void put_words(struct buf *out, const char *before, const char *words, co
 static void put_body(struct buf *out, const struct http_route *route)
 {
     if (route->body) {
-        buf_printf(out, "Body: [%s](#%s) as JSON. ", route->body, route->body);
+        buf_printf(out, "Body: [%s](#%s) as JSON%s%s. ", route->body, route->body,
+                   route->forms ? " or as a form post" : "",
+                   route->body_optional ? ", or none" : "");
     }
     if (route->body_types) {
         put_words(out, "Body: one of ", route->body_types, NULL);

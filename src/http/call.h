@@ -146,6 +146,8 @@ enum http_known {
     HEADER_TRANSFER_ENCODING,
     HEADER_EXPECT,
     HEADER_WANTED_METHOD,
+    HEADER_COOKIE,
+    HEADER_FETCH_SITE,
     HEADER_KNOWN
 };
 
@@ -210,12 +212,17 @@ struct http_call {
     struct str key; /* http_call_key() */
     struct http_identity identity;
     bool identified;
-    struct http_rate rate; /* limit 0: not counted */
+    bool by_cookie;            /* a cookie was looked at to tell who asks */
+    enum http_session session; /* what came of it */
+    struct str cookie;         /* while a worker asks: a copy */
+    bool asking;               /* the head is checked up to who asks, which a worker finds out */
+    struct http_rate rate;     /* limit 0: not counted */
     const char *allow_origin;
 
     /* The body. */
     bool collecting; /* else what comes is thrown away */
     bool announced;  /* the request has a body */
+    bool form;       /* which is a form post */
     size_t body_seen, body_limit;
     struct buf body;
     struct http_inflater *inflater;
@@ -290,8 +297,24 @@ enum MHD_Result http_request(void *door, struct MHD_Connection *mhd, const char 
                              size_t *upload_size, void **context);
 void http_request_completed(void *door, struct MHD_Connection *mhd, void **context,
                             enum MHD_RequestTerminationCode how);
-/* The checks of a head; head.c. False: `call->early` says why. */
-bool http_head_check(struct http_call *call, const char *method, const char *version);
+/* The checks of a head; head.c. False: `call->early` says why. Where `call->asking` is to be set by
+ * http_session_ask() it is true with `*ask` set, and http_head_go_on() makes the rest of the checks
+ * once that is over. */
+bool http_head_check(struct http_call *call, const char *method, const char *version, bool *ask);
+bool http_head_go_on(struct http_call *call);
+
+/* ---- session.c ---- */
+
+/* Whom the cookie of a request stands for, as far as the app knows at once, in `call->session` and
+ * `call->identity`. False: a worker is to ask. */
+bool http_session_find(struct http_call *call);
+/* Puts the connection to sleep until a worker has asked: then http_request() comes again. */
+void http_session_ask(struct http_call *call);
+/* Why a request with a cookie is refused, or NULL: it stands for somebody. */
+struct http_answer *http_session_refusal(struct http_call *call);
+/* Whether a page, by what its browser says of it, may do this in the name of whoever is signed in.
+ * `origin_named`: the operator named its origin, and not just all of them. */
+bool http_page_may_act(const struct http_call *call, bool same_origin, bool origin_named);
 
 /* ---- access.c ---- */
 

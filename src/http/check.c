@@ -342,6 +342,10 @@ static enum kol_status check_answer(const struct http_app *app, const struct htt
     if (route->method == HTTP_GET && reads) {
         return kol_fail(err, KOL_INVALID, "a GET has no body");
     }
+    if ((route->forms || route->body_optional) && (!route->body || route->body_types)) {
+        return kol_fail(err, KOL_INVALID,
+                        "a form or a body that may be missing is one of a schema");
+    }
     if (route->status && (route->status < 200 || route->status > 399)) {
         return kol_fail(err, KOL_INVALID, "%d is no status of success", route->status);
     }

@@ -53,6 +53,8 @@ static const struct {
     [HEADER_TRANSFER_ENCODING] = {STR_INIT("Transfer-Encoding"), true},
     [HEADER_EXPECT] = {STR_INIT("Expect"), true},
     [HEADER_WANTED_METHOD] = {STR_INIT("Access-Control-Request-Method"), true},
+    [HEADER_COOKIE] = {STR_INIT("Cookie"), true},
+    [HEADER_FETCH_SITE] = {STR_INIT("Sec-Fetch-Site"), true},
 };
 
 struct gathering {
@@ -203,12 +205,12 @@ static bool find_route(struct http_call *call, const char *method)
 
 /* ---- origins ---- */
 
-static bool origin_allowed(const struct http_server *server, struct str origin)
+static bool origin_allowed(const struct http_server *server, struct str origin, bool by_name)
 {
     struct str rest = str_of(server->cors);
     while (rest.len) {
         struct str one = str_trim(str_cut(&rest, ','));
-        if (one.len && (str_is(one, "*") || str_equal(one, origin))) {
+        if (one.len && ((!by_name && str_is(one, "*")) || str_equal(one, origin))) {
             return true;
         }
     }
@@ -231,7 +233,7 @@ static bool check_origin(struct http_call *call)
     if (!origin.ptr) {
         return true;
     }
-    if (origin_allowed(call->server, origin)) {
+    if (origin_allowed(call->server, origin, false)) {
         call->allow_origin = str_is(str_trim(str_of(call->server->cors)), "*")
                                  ? "*"
                                  : arena_copy(&call->arena, origin).ptr;
@@ -239,12 +241,29 @@ static bool check_origin(struct http_call *call)
     }
     bool reads = call->match.route && call->match.route->method == HTTP_GET;
     bool asks = call->options && !call->known[HEADER_WANTED_METHOD].ptr;
-    if (reads || asks || same_origin(call, origin)) {
+    /* Behind a proxy that ends TLS the scheme differs: there the browser's own word counts. */
+    bool own = same_origin(call, origin) || str_is(call->known[HEADER_FETCH_SITE], "same-origin");
+    if (reads || asks || own) {
         return true;
     }
     return refuse(call, "origin_refused", NULL,
                   "Pages of this origin may not call this server; the option cors_origins names "
                   "those that may.");
+}
+
+/* What is done in the name of whoever is signed in, and signing in itself, is for pages of this
+ * server, or of an origin that the operator trusts by name. */
+static bool check_page(struct http_call *call)
+{
+    const struct http_route *route = call->match.route;
+    const struct str origin = call->known[HEADER_ORIGIN];
+    if (!route || call->options || !(call->by_cookie || route->same_origin) ||
+        http_page_may_act(call, same_origin(call, origin),
+                          origin_allowed(call->server, origin, true))) {
+        return true;
+    }
+    return refuse(call, "cross_site", NULL,
+                  "A page of another site may not ask this in the name of who is signed in here.");
 }
 
 /* OPTIONS, and what a browser asks before it lets a page call. */
@@ -328,7 +347,8 @@ static bool check_caller(struct http_call *call)
     const struct http_app *app = call->server->app;
     struct str key = call->known[HEADER_API_KEY];
     bool given = app->identify && key.ptr;
-    call->identified = given && app->identify(key, &call->identity, app->user);
+    call->identified =
+        given ? app->identify(key, &call->identity, app->user) : call->session == HTTP_SESSION_HELD;
     if (!take_rate(call)) {
         return false;
     }
@@ -336,6 +356,11 @@ static bool check_caller(struct http_call *call)
         memset(&call->identity, 0, sizeof call->identity);
         return refuse(call, "key_invalid", "WWW-Authenticate: ApiKey realm=\"api\"\n",
                       "The key in X-API-Key is unknown, revoked or expired.");
+    }
+    if (call->by_cookie && !call->identified) {
+        memset(&call->identity, 0, sizeof call->identity);
+        call->early = http_session_refusal(call);
+        return false;
     }
     return check_scopes(call);
 }
@@ -346,7 +371,8 @@ static bool type_taken(const struct http_route *route, struct str type)
 {
     type = str_trim(str_cut(&type, ';'));
     if (!route->body_types) {
-        return str_is_nocase(type, "application/json") ||
+        return (route->forms && str_is_nocase(type, HTTP_FORM_TYPE)) ||
+               str_is_nocase(type, "application/json") ||
                (type.len > 5 && str_is_nocase((struct str){type.ptr + type.len - 5, 5}, "+json"));
     }
     struct str rest = str_of(route->body_types);
@@ -386,14 +412,21 @@ static bool check_body(struct http_call *call)
     if (!route->body && !route->body_types) {
         return true; /* what comes is thrown away, up to the limit */
     }
+    if (route->body_optional && !call->announced) {
+        return true;
+    }
     if (!known[HEADER_CONTENT_LENGTH].ptr && !known[HEADER_TRANSFER_ENCODING].ptr) {
         return refuse(call, "length_required", NULL, "This path takes a body, and there is none.");
     }
     if (!type_taken(route, known[HEADER_CONTENT_TYPE])) {
         return refuse(call, "type_not_supported", NULL,
                       "The Content-Type of the body must be one of: %s.",
-                      route->body_types ? route->body_types : "application/json");
+                      route->body_types ? route->body_types
+                      : route->forms    ? "application/json " HTTP_FORM_TYPE
+                                        : "application/json");
     }
+    struct str type = known[HEADER_CONTENT_TYPE];
+    call->form = route->forms && str_is_nocase(str_trim(str_cut(&type, ';')), HTTP_FORM_TYPE);
     call->collecting = true;
     return check_coding(call);
 }
@@ -475,17 +508,11 @@ static bool choose_type(struct http_call *call)
     return true;
 }
 
-bool http_head_check(struct http_call *call, const char *method, const char *version)
+/* What follows once it is known who asks. `not_found` is held. */
+static bool check_rest(struct http_call *call, bool found, struct http_answer *not_found)
 {
-    (void)version;
-    if (!check_form(call) || !split_target(call)) {
-        return false;
-    }
-    bool found = find_route(call, method);
-    struct http_answer *not_found = call->early;
-    call->early = NULL;
     /* A path that is not there is counted too, and shown to none whose key is bad. */
-    if (!check_caller(call) || (found && !check_origin(call))) {
+    if (!check_caller(call) || (found && (!check_origin(call) || !check_page(call)))) {
         if (not_found) {
             http_answer_release(not_found);
         }
@@ -499,4 +526,26 @@ bool http_head_check(struct http_call *call, const char *method, const char *ver
         return answer_options(call);
     }
     return check_body(call) && check_parameters(call) && choose_type(call);
+}
+
+bool http_head_check(struct http_call *call, const char *method, const char *version, bool *ask)
+{
+    (void)version;
+    *ask = false;
+    if (!check_form(call) || !split_target(call)) {
+        return false;
+    }
+    bool found = find_route(call, method);
+    struct http_answer *not_found = call->early;
+    call->early = NULL;
+    if (!http_session_find(call)) {
+        *ask = true; /* a route was found: it wants a scope */
+        return true;
+    }
+    return check_rest(call, found, not_found);
+}
+
+bool http_head_go_on(struct http_call *call)
+{
+    return check_rest(call, true, NULL);
 }

@@ -127,11 +127,16 @@ struct http_route {
     http_scopes scopes;     /* a key needs one of them; 0: open to all */
     struct http_policy policy;
     bool deprecated;
-    bool operations;     /* belongs to the operator: with a port of its own only there */
-    bool in_place;       /* the handler never waits: run on the event thread (health, metrics) */
-    bool brief;          /* the handler takes microseconds and waits for nothing but memory: quick()
-                            may run it; a small JSON body is read before */
-    bool unlimited;      /* not counted by rate limits (health, metrics) */
+    bool operations;    /* belongs to the operator: with a port of its own only there */
+    bool in_place;      /* the handler never waits: run on the event thread (health, metrics) */
+    bool brief;         /* the handler takes microseconds and waits for nothing but memory: quick()
+                           may run it; a small JSON body is read before */
+    bool unlimited;     /* not counted by rate limits (health, metrics) */
+    bool body_optional; /* without a body http_json_body() is NULL */
+    bool forms;         /* a form post (application/x-www-form-urlencoded) is taken for `body` too:
+                           its pairs are members of text */
+    bool same_origin; /* a browser may call it from a page of this server only, or of an origin that
+                         the operator named */
     const char *example; /* a path with query that works on the demo data, for docs and tests */
     http_handler *handle;
 };
@@ -189,6 +194,12 @@ struct str http_body(const struct http_call *call); /* inflated; empty without o
 void *http_json_body(const struct http_call *call);
 /* The content type that was chosen among the route's: "application/json", "text/csv". */
 const char *http_call_type(const struct http_call *call);
+
+/* The value of a cookie in a Cookie header; false: it is not there, or there with two values: then
+ * somebody else's page may have set one of them. */
+bool http_cookie(struct str header, const char *name, struct str *out);
+/* The client came by TLS: to this server or, as its browser says, to a proxy before it. */
+bool http_call_secure(const struct http_call *call);
 
 /* Who asks: the id of the key, "" for nobody; its scopes. */
 struct str http_caller(const struct http_call *call);
@@ -293,6 +304,15 @@ struct http_identity {
     int64_t rate_per_minute, burst; /* 0: the server's */
 };
 
+/* What is known of a cookie that stands for a key. */
+enum http_session {
+    HTTP_SESSION_NONE,   /* it stands for nobody, or for nobody any more */
+    HTTP_SESSION_HELD,   /* it does */
+    HTTP_SESSION_ASK,    /* that takes a look elsewhere, for which it must be allowed to wait */
+    HTTP_SESSION_UNTOLD, /* what would know does not answer */
+    HTTP_SESSION_BUSY,   /* the server's own: no worker was free to ask */
+};
+
 /* ---- the app ---- */
 
 struct http_app {
@@ -318,6 +338,12 @@ struct http_app {
     bool (*gather)(struct http_call *call, void (*work)(void *call), void *user);
     /* NULL: no keys, all is open. */
     bool (*identify)(struct str key, struct http_identity *out, void *user);
+    /* The name of the cookie that stands for a key where none is sent, and whom it stands for,
+     * asked where a route wants a scope. `until_ns` 0: on the event thread, must not wait (ASK);
+     * else on a worker, until then. NULL: there are no sessions. */
+    const char *cookie;
+    enum http_session (*session)(struct str cookie, int64_t until_ns, struct http_identity *out,
+                                 void *user);
     /* On the event thread, must not wait: something is there for http_rates_drain() where nothing
      * was. NULL: the limits are those of this server alone. */
     void (*counted)(void *user);

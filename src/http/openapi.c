@@ -350,10 +350,15 @@ static json_t *request_body(const struct http_route *route)
                                                       : typed("string", NULL);
         json_object_setn_new(content, type.ptr, type.len, json_pack("{s:o}", "schema", schema));
     }
-    return json_pack("{s:b,s:o}", "required", 1, "content", content);
+    if (route->forms) {
+        json_object_set_new(content, HTTP_FORM_TYPE,
+                            json_pack("{s:o}", "schema", openapi_ref("schemas", route->body)));
+    }
+    return json_pack("{s:b,s:o}", "required", !route->body_optional, "content", content);
 }
 
-/* A key with any one of the route's scopes; nothing where no key is asked for. */
+/* A key with any one of the route's scopes, or a session of one; nothing where no key is asked for.
+ */
 static json_t *security(const struct http_app *app, const struct http_route *route)
 {
     json_t *ways = json_array();
@@ -361,6 +366,9 @@ static json_t *security(const struct http_app *app, const struct http_route *rou
         if (route->scopes >> i & 1) {
             json_array_append_new(ways, json_pack("{s:[s]}", "ApiKey", app->scopes[i]));
         }
+    }
+    if (app->cookie && route->scopes) {
+        json_array_append_new(ways, json_pack("{s:[]}", "Session"));
     }
     if (!route->scopes) { /* a key may be sent all the same, for its rate limit */
         json_array_append_new(ways, json_object());
@@ -439,6 +447,12 @@ static json_t *components_of(const struct http_app *app)
                             json_pack("{s:{s:s,s:s,s:s,s:s}}", "ApiKey", "type", "apiKey", "in",
                                       "header", "name", "X-API-Key", "description",
                                       "A key that the operator has made."));
+    }
+    if (app->cookie) {
+        json_object_set_new(json_object_get(components, "securitySchemes"), "Session",
+                            json_pack("{s:s,s:s,s:s,s:s}", "type", "apiKey", "in", "cookie", "name",
+                                      app->cookie, "description",
+                                      "A session that was begun with a key."));
     }
     return components;
 }

@@ -108,6 +108,10 @@ static void derive(const struct http_app *app, const struct http_route *route, s
     if (app->identify) {
         add_all(out, app, route->scopes ? "key_required key_invalid scope_missing" : "key_invalid");
     }
+    if (app->cookie && route->scopes) {
+        add_all(out, app, "session_over session_untold cross_site busy");
+    }
+    add_all(out, app, route->same_origin ? "origin_refused cross_site" : "");
     add_all(out, app, has_path_field(route) ? "not_found" : "");
     add_all(out, app, route->types ? "not_acceptable" : "");
     if (route->body || route->body_types) {

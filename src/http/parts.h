@@ -10,11 +10,13 @@
  *   openapi.c  the document of the tables; openapi_answers.c its answers: what can occur, and when
  *   docs.c     the explorer page
  *   problem.c  problem details
+ *   form.c     cookies and form posts                    no I/O, no MHD
  *
  * The running server (call.h is what its files share):
  *
  *   server.c   the daemons; watch.c deadlines, clients that leave, what is too slow
- *   request.c  a request from its first line to its end; head.c what its head decides
+ *   request.c  a request from its first line to its end; head.c what its head decides; session.c
+ *              who asks by a cookie
  *   call.c     a call: its states, its end, its accessors
  *   answer.c   ready answers; compress.c their other codings; send.c how they go out
  *   stream.c   answers without an end; limits.c rates and connections; tls.c; access.c
@@ -101,6 +103,13 @@ bool http_params_read(const struct http_route *route, const struct http_match *m
 bool http_is_path_field(const struct http_route *route, const struct http_field *field);
 /* Percent-decodes into `arena`; false: malformed, not UTF-8, or a NUL or control byte. */
 bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct str *out);
+
+/* ---- form.c ---- */
+
+#define HTTP_FORM_TYPE "application/x-www-form-urlencoded"
+/* Appends the pairs of a form post as a JSON object of text; false: it is none, or has over
+ * HTTP_MAX_MEMBERS. http_cookie() is in http.h. */
+bool http_form_put_json(struct str form, struct arena *arena, struct buf *json);
 
 /* ---- accept.c ---- */
 

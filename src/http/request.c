@@ -116,18 +116,26 @@ static enum MHD_Result body_piece(struct http_call *call, const char *bytes, siz
 static bool read_json(struct http_call *call)
 {
     const struct http_route *route = call->match.route;
-    if (!route->body || route->body_types || call->json) {
+    if (!route->body || route->body_types || call->json ||
+        (route->body_optional && !call->body.len)) {
         return true;
     }
     bool malformed = false;
-    struct buf detail = {0};
+    struct buf detail = {0}, json = {0};
+    if (call->form && !http_form_put_json(http_body(call), &call->arena, &json)) {
+        http_problem(call, "invalid_body", "The body is no form of names and values in UTF-8.");
+        buf_free(&json);
+        return false;
+    }
     call->json =
-        http_schema_read(call->server->app, route->body, http_body(call), &malformed, &detail);
+        http_schema_read(call->server->app, route->body,
+                         call->form ? buf_str(&json) : http_body(call), &malformed, &detail);
     if (!call->json) {
         http_problem(call, malformed ? "invalid_json" : "invalid_body", "%.*s",
                      STR_FORMAT(buf_str(&detail)));
     }
     buf_free(&detail);
+    buf_free(&json);
     return call->json != NULL;
 }
 
@@ -252,11 +260,9 @@ static enum MHD_Result answer_ended(struct http_call *call)
     return http_send(call, answer);
 }
 
-/* The head is there. */
-static enum MHD_Result head_read(struct http_call *call, const char *method, const char *version)
+/* The head is checked. */
+static enum MHD_Result head_checked(struct http_call *call, bool fine)
 {
-    call->headers_read = true;
-    bool fine = http_head_check(call, method, version);
     if (call->announced) {
         set_phase(call->conn, PHASE_BODY, clock_mono_ns());
     }
@@ -281,6 +287,20 @@ static enum MHD_Result head_read(struct http_call *call, const char *method, con
     return MHD_YES;
 }
 
+/* The head is there. */
+static enum MHD_Result head_read(struct http_call *call, const char *method, const char *version)
+{
+    bool ask;
+    call->headers_read = true;
+    bool fine = http_head_check(call, method, version, &ask);
+    if (ask) {
+        set_phase(call->conn, PHASE_CALL, call->start_ns);
+        http_session_ask(call);
+        return MHD_YES;
+    }
+    return head_checked(call, fine);
+}
+
 enum MHD_Result http_request(void *door, struct MHD_Connection *mhd, const char *url,
                              const char *method, const char *version, const char *upload,
                              size_t *upload_size, void **context)
@@ -294,6 +314,10 @@ enum MHD_Result http_request(void *door, struct MHD_Connection *mhd, const char 
     }
     if (!call->headers_read) {
         return head_read(call, method, version);
+    }
+    if (call->asking) {
+        call->asking = false;
+        return head_checked(call, http_head_go_on(call));
     }
     if (*upload_size) {
         return body_piece(call, upload, upload_size);

@@ -133,13 +133,27 @@ static void add_vary(struct http_call *call, const struct http_answer *answer,
                      struct MHD_Response *response)
 {
     static const char *const texts[] = {
-        NULL,     "Accept-Encoding",         "Accept",         "Accept-Encoding, Accept",
-        "Origin", "Accept-Encoding, Origin", "Accept, Origin", "Accept-Encoding, Accept, Origin",
+        NULL,
+        "Accept-Encoding",
+        "Accept",
+        "Accept-Encoding, Accept",
+        "Origin",
+        "Accept-Encoding, Origin",
+        "Accept, Origin",
+        "Accept-Encoding, Accept, Origin",
+        "Cookie",
+        "Accept-Encoding, Cookie",
+        "Accept, Cookie",
+        "Accept-Encoding, Accept, Cookie",
+        "Origin, Cookie",
+        "Accept-Encoding, Origin, Cookie",
+        "Accept, Origin, Cookie",
+        "Accept-Encoding, Accept, Origin, Cookie",
     };
     bool many_types = call->match.route && call->match.route->types;
     const char *cors = call->server->cors;
     unsigned which = (answer && answer->varies ? 1u : 0u) | (many_types ? 2u : 0u) |
-                     (cors && strcmp(cors, "*") != 0 ? 4u : 0u);
+                     (cors && strcmp(cors, "*") != 0 ? 4u : 0u) | (call->by_cookie ? 8u : 0u);
     if (texts[which]) {
         add(response, "Vary", texts[which]);
     }

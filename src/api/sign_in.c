@@ -1,0 +1,103 @@
+/*
+ * sign_in.c: signing in with a key, and out: what the form of the dashboard does, so that no page
+ * needs to keep a key.
+ *
+ * The browser keeps a token instead, in a cookie that no script can read and that goes to this
+ * server's own pages alone. What the token stands for is signed_in.c.
+ */
+#include <jansson.h>
+#include <stdio.h>
+
+#include "api/keys.h"
+#include "base/clock.h"
+#include "base/metrics.h"
+
+#define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Strict"
+
+/* The token that the browser has of a session before; empty where it has none. */
+static struct str token_of(const struct http_call *call)
+{
+    struct str token;
+    (void)http_cookie(http_header(call, "Cookie"), API_COOKIE, &token);
+    return token;
+}
+
+static void put_cookie(struct http_call *call, struct str token, int64_t seconds)
+{
+    http_put_header(call, "Set-Cookie", API_COOKIE "=%.*s; Max-Age=%lld" ATTRIBUTES "%s",
+                    STR_FORMAT(token), (long long)seconds,
+                    http_call_secure(call) ? "; Secure" : "");
+}
+
+/* Who signs in: by the key of the body, or that of the header, which is checked already. */
+static enum kol_status identify(struct http_call *call, struct http_identity *out)
+{
+    const json_t *key = json_object_get(http_json_body(call), "key");
+    *out = (struct http_identity){.scopes = http_caller_scopes(call)};
+    if (!key && http_caller(call).len) {
+        snprintf(out->id, sizeof out->id, "%.*s", STR_FORMAT(http_caller(call)));
+        return KOL_OK;
+    }
+    const struct str text = {json_string_value(key), json_string_length(key)};
+    if (key && api_keys_identify(api_of(call)->keys, text, out)) {
+        return KOL_OK;
+    }
+    metrics_add(METRIC_SIGN_INS, "refused", 1);
+    http_put_header(call, "WWW-Authenticate", "ApiKey realm=\"api\"");
+    return key ? http_problem(call, "key_invalid", "The key is unknown, revoked or expired.")
+               : http_problem(call, "key_required",
+                              "Sign in with a key: as `key` of the body, or in X-API-Key.");
+}
+
+static enum kol_status answer(struct http_call *call, const struct http_identity *who,
+                              int64_t expires_us)
+{
+    struct buf body = {0};
+    struct json json = {.out = &body};
+    js_open(&json, '{');
+    js_member_text(&json, "key", str_of(who->id));
+    api_put_scopes(&json, who->scopes);
+    js_member_time(&json, "expires_at", expires_us);
+    js_close(&json, '}');
+    return api_answer(call, &body);
+}
+
+enum kol_status api_sign_in(struct http_call *call, struct kol_error *err)
+{
+    struct api *api = api_of(call);
+    struct http_identity who;
+    struct api_key key = {0};
+    struct buf token = {0};
+    if (api->options.open) {
+        return http_problem(call, "no_key_needed", "No key is asked for here: all is open.");
+    }
+    enum kol_status status = identify(call, &who);
+    if (status != KOL_OK) {
+        return status;
+    }
+    int64_t now_us = clock_now_us(), expires_us = now_us + API_SESSION_US;
+    if (api_keys_find(api->keys, str_of(who.id), &key) && key.expires_us &&
+        key.expires_us < expires_us) {
+        expires_us = key.expires_us;
+    }
+    status = api_signed_begin(api, &who, expires_us, http_call_deadline_ns(call), &token, err);
+    if (status == KOL_OK) {
+        metrics_add(METRIC_SIGN_INS, "done", 1);
+        api_signed_end(api, token_of(call), http_call_deadline_ns(call)); /* that of before */
+        put_cookie(call, buf_str(&token), (expires_us - now_us) / CLOCK_US_PER_SECOND);
+        status = answer(call, &who, expires_us);
+    }
+    buf_free(&token);
+    return status;
+}
+
+enum kol_status api_sign_out(struct http_call *call, struct kol_error *err)
+{
+    (void)err;
+    struct api *api = api_of(call);
+    if (!api->options.open) {
+        api_signed_end(api, token_of(call), http_call_deadline_ns(call));
+    }
+    put_cookie(call, STR(""), 0);
+    return KOL_OK;
+}

@@ -1,0 +1,497 @@
+"""Signing in with a key: POST /session gives a cookie that stands for the key, DELETE /session ends it.
+
+Sessions are in Redis where there is one, else in the live store of the data folder; two servers that share
+either share them. What is tested with a Redis has two data folders, as two machines would.
+"""
+
+import hashlib
+import http.client
+import re
+import shutil
+import socket
+from datetime import datetime, timedelta, timezone
+
+import pytest
+
+from redis_services import redis_flags
+from served import Reply, Served
+from support import Kol, wait_until
+
+KOL = "/api/v1/kols/ly.sport"
+USAGE = "/api/v1/usage"
+EVENTS = "/api/v1/events/kol.profiles.raw"
+DAY = 86400
+NOTICED = 8.0  # seconds after which another server knows of a sign-out: 5, and what a slow machine takes
+
+
+@pytest.fixture
+def keys(kol_bin, demo_data, tmp_path):
+    """Makes keys in tmp_path/data: keys("read") -> the text of a key; keys.kol runs the program there."""
+    kol = Kol(kol_bin, tmp_path / "data")
+
+    def make(scope, *options):
+        made = kol("keys", "create", "--scope", scope, *options, "--format", "json").json()[0]
+        make.ids[made["key"]] = made["id"]
+        return made["key"]
+
+    make.kol, make.ids = kol, {}
+    return make
+
+
+@pytest.fixture
+def machines(serve, keys, kol_bin, tmp_path):
+    """Starts servers on data folders of their own that have the same keys: machines(2, *options)."""
+    runners = []
+
+    def start(count, *options):
+        servers = []
+        for number in range(count):
+            folder = tmp_path / f"machine{len(runners)}"
+            shutil.copytree(tmp_path / "data", folder)
+            runners.append(Kol(kol_bin, folder))
+            with open(tmp_path / f"machine{number}.log", "wb") as log:
+                servers.append(Served(runners[-1], *options, stderr=log))
+            servers[-1].log = tmp_path / f"machine{number}.log"
+        return servers
+
+    yield start
+    for runner in runners:
+        runner.close()
+
+
+def problem(reply, status, code):
+    assert (reply.status, reply.json()["code"]) == (status, code), reply
+
+
+def sign_in(server, key, **headers):
+    """The cookie of a new session, as a Cookie header has it."""
+    reply = server.ask("/session", "POST", {"key": key}, headers=headers)
+    assert reply.status == 201, reply
+    return cookie_of(reply)
+
+
+def cookie_of(reply):
+    name, _, token = reply.headers["set-cookie"].split(";")[0].partition("=")
+    assert name == "kol_session" and re.fullmatch(r"[A-Za-z0-9_-]{43}", token), reply
+    return {"Cookie": f"{name}={token}"}
+
+
+def hash_of(cookie):
+    return hashlib.sha256(cookie["Cookie"].partition("=")[2].encode()).hexdigest()
+
+
+def ask(server, cookie, path=USAGE, method="GET", body=None, **headers):
+    return server.ask(path, method, body, headers={**cookie, **headers})
+
+
+# ---- beginning ----
+
+
+def test_a_cookie_stands_for_its_key(serve, keys):
+    key = keys("read,predict")
+    server = serve()
+    reply = server.ask("/session", "POST", {"key": key})
+    assert reply.status == 201, reply
+    told = reply.json()
+    assert (told["key"], told["scopes"]) == (keys.ids[key], ["read", "predict"])
+    left = datetime.fromisoformat(told["expires_at"]) - datetime.now(timezone.utc)
+    assert timedelta(hours=23, minutes=59) < left <= timedelta(hours=24)
+    assert reply.headers["cache-control"] == "no-store"
+    attributes = [part.strip() for part in reply.headers["set-cookie"].split(";")[1:]]
+    assert sorted(attributes) == ["HttpOnly", f"Max-Age={DAY}", "Path=/", "SameSite=Strict"]
+    cookie = cookie_of(reply)
+    # It has the scopes of the key, its name in usage and log, and no other.
+    usage = ask(server, cookie)
+    assert usage.status == 200 and usage.json()["key"] == keys.ids[key]
+    assert usage.json()["scopes"] == ["read", "predict"]
+    assert ask(server, cookie, KOL).status == 200
+    problem(ask(server, cookie, EVENTS, "POST", {}), 403, "scope_missing")
+    problem(server.ask(KOL), 401, "key_required")
+    assert usage.json()["calls"] == 0 and ask(server, cookie).json()["calls"] == 3
+    # Answers to it are the caller's own, and do not outlive the cookie in his browser.
+    for _ in range(2):
+        reply = ask(server, cookie, KOL)
+        assert reply.headers["cache-control"].startswith("private"), reply
+        assert "Cookie" in reply.headers["vary"], reply
+    assert "hit" in reply.headers["cache-status"]
+    assert "Cookie" not in server.ask(KOL, headers={"X-API-Key": key}).headers["vary"]
+    # A browser sends what other pages of this host have set as well.
+    for text in ("a=b; {}; c=d", "a; {};", " {} ", "x=kol_session=1;{}", "kol_session2=x; {}"):
+        assert ask(server, {"Cookie": text.format(cookie["Cookie"])}).status == 200, text
+    name, token = cookie["Cookie"].split("=")
+    assert ask(server, {"Cookie": f'{name}="{token}"'}).status == 200
+
+
+def test_ways_to_sign_in_and_to_fail(serve, keys):
+    key = keys("read")
+    server = serve()
+    form = {"Content-Type": "application/x-www-form-urlencoded"}
+
+    def post(body=None, **headers):
+        return server.ask("/session", "POST", body, headers=headers)
+
+    for reply in (
+        post(**{"X-API-Key": key}),
+        post(b"", **{"X-API-Key": key}),
+        post({}, **{"X-API-Key": key}),
+        post({"key": key}),
+        server.ask("/session", "POST", f"key={key}".encode(), headers=form),
+        server.ask("/session", "POST", f"key={key.replace('_', '%5F')}&".encode(), headers=form),
+    ):
+        assert reply.status == 201 and ask(server, cookie_of(reply)).status == 200, reply
+    for reply, status, code in (
+        (post(), 401, "key_required"),
+        (post({}), 401, "key_required"),
+        (post({"key": key[:-1]}), 401, "key_invalid"),
+        (post({"key": "Đặng"}), 401, "key_invalid"),
+        (post(**{"X-API-Key": "wrong"}), 401, "key_invalid"),
+        (post({"key": ""}), 422, "invalid_body"),
+        (post({"key": "x" * 513}), 422, "invalid_body"),
+        (post({"key": [key]}), 422, "invalid_body"),
+        (post({"key": key, "admin": True}), 422, "invalid_body"),
+        (post(b"{", **{"Content-Type": "application/json"}), 400, "invalid_json"),
+        (post(b"key=%zz", **form), 422, "invalid_body"),
+        (post(b"key=" + b"x" * 9000, **form), 413, "body_too_large"),
+        (post(b"key", **{"Content-Type": "text/plain"}), 415, "type_not_supported"),
+    ):
+        problem(reply, status, code)
+        assert "set-cookie" not in reply.headers
+        assert (status == 401) == ("www-authenticate" in reply.headers)
+    assert server.metric('kol_sign_ins_total{result="done"}') == 6
+    assert server.metric('kol_sign_ins_total{result="refused"}') == 4
+
+
+def test_without_keys_there_is_nothing_to_sign_in_to(served):
+    problem(served.ask("/session", "POST", {"key": "x" * 40}), 409, "no_key_needed")
+    assert served.ask("/session", "DELETE").status == 204
+    assert served.ask(KOL, headers={"Cookie": "kol_session=" + "x" * 43}).status == 200
+
+
+def test_failed_sign_ins_are_counted_by_address(serve, keys):
+    key = keys("read")
+    server = serve("--serve-rate", "6", "--serve-burst", "5")
+    for _ in range(5):
+        problem(server.ask("/session", "POST", {"key": "x" * 40}), 401, "key_invalid")
+    problem(server.ask("/session", "POST", {"key": key}), 429, "too_many_requests")
+
+
+def test_the_cookie_is_secure_where_the_page_came_by_tls(serve, keys):
+    key = keys("read")
+    server = serve()
+    reply = server.ask(
+        "/session", "POST", {"key": key},
+        headers={"Origin": "https://dash.example", "Sec-Fetch-Site": "same-origin"},
+    )  # fmt: skip
+    assert reply.status == 201 and "; Secure" in reply.headers["set-cookie"], reply
+
+
+# ---- ending ----
+
+
+def test_signing_out_ends_it_and_may_be_done_twice(serve, keys):
+    key = keys("read")
+    server = serve()
+    cookie, other = sign_in(server, key), sign_in(server, key)
+    for _ in range(2):
+        reply = ask(server, cookie, "/session", "DELETE")
+        assert (reply.status, reply.body) == (204, b"")
+        assert reply.headers["set-cookie"].startswith("kol_session=; Max-Age=0;")
+        problem(ask(server, cookie), 401, "session_over")
+    assert server.ask("/session", "DELETE").status == 204
+    assert ask(server, {"Cookie": "kol_session=" + "x" * 43}, "/session", "DELETE").status == 204
+    assert ask(server, other).status == 200
+    # Signing in anew ends what was there before.
+    again = sign_in(server, key, **other)
+    assert ask(server, again).status == 200
+    problem(ask(server, other), 401, "session_over")
+
+
+def test_a_key_that_ends_ends_its_sessions(serve, keys):
+    revoked, short, lasting = keys("read"), keys("read", "--expires", "20s"), keys("read")
+    server = serve()
+    cookies = [sign_in(server, key) for key in (revoked, lasting)]
+    reply = server.ask("/session", "POST", {"key": short})
+    expires = datetime.fromisoformat(reply.json()["expires_at"])
+    assert expires - datetime.now(timezone.utc) < timedelta(seconds=20)
+    seconds = int(re.search(r"Max-Age=(\d+)", reply.headers["set-cookie"])[1])
+    assert seconds <= 20
+    assert [ask(server, cookie).status for cookie in cookies] == [200, 200]
+    keys.kol("keys", "revoke", keys.ids[revoked])
+    wait_until(lambda: ask(server, cookies[0]).status == 401, "the key to be revoked")
+    problem(ask(server, cookies[0]), 401, "session_over")
+    assert ask(server, cookies[1]).status == 200
+
+
+def test_a_session_outlives_the_server_and_ends_after_a_day(serve, keys):
+    key = keys("read")
+    server = serve()
+    cookie = sign_in(server, key)
+    server.stop()
+    server = serve()
+    assert ask(server, cookie).status == 200
+    assert server.metric('kol_session_lookups_total{result="live"}') == 1
+    server.stop()
+    now = datetime.now(timezone.utc)
+    for hours, status in ((23.9, 200), (24.1, 401)):
+        later = (now + timedelta(hours=hours)).isoformat()
+        server = serve(env={"KOL_TEST_NOW": later})
+        assert ask(server, cookie).status == status, hours
+        server.stop()
+
+
+# ---- what is no session ----
+
+
+def test_cookies_that_are_none(serve, keys):
+    key = keys("read")
+    server = serve()
+    good = sign_in(server, key)["Cookie"]
+    token = good.partition("=")[2]
+    changed = good[:-1] + ("A" if good[-1] != "A" else "B")
+    lookups = server.metric('kol_session_lookups_total{result="none"}')
+    for cookie in (
+        "kol_session=", "kol_session", f"kol_session={token}x", f"kol_session={token[:-1]}", f"KOL_SESSION={token}",
+        f"kol_session={token[:-1]}%41", f"kol_session={token[:-1]}\xff", "kol_session=" + "x" * 4096, ";" * 40,
+        "=" * 4096, '"', f"kol_session=\"{token}", f"{good}; {changed}", f"kol_session {token}", f",{good}",
+    ):  # fmt: skip
+        assert ask(server, {"Cookie": cookie}).status == 401, cookie[:100]
+        # Where all may ask, a cookie makes no difference, so that there is a page to sign in on.
+        for path in ("/", "/healthz", "/openapi.json"):
+            assert ask(server, {"Cookie": cookie}, path).status == 200, cookie[:100]
+    assert server.metric('kol_session_lookups_total{result="none"}') == lookups
+    problem(ask(server, {"Cookie": changed}), 401, "session_over")
+    assert server.metric('kol_session_lookups_total{result="none"}') == lookups + 1
+    # Many around the right one, and the same twice.
+    padding = "; ".join(f"other{i}={'v' * 100}" for i in range(35))
+    assert ask(server, {"Cookie": f"{padding}; {good}"}).status == 200
+    # The library keeps what it makes of the header in the memory for a connection (12 KiB): one of 8 KB, or
+    # of thousands of cookies, is too much for it, and it refuses it by itself or hangs up.
+    for cookie in ("kol_session=" + "x" * 8192, f"{padding}; {padding}; {good}", ";" * 4096, "a=;" * 2000):
+        lines = f"GET {USAGE} HTTP/1.1\r\nHost: x\r\nCookie: {cookie}\r\n\r\n"
+        assert raw(server, lines.encode())[:12] in (b"HTTP/1.1 431", b""), cookie[:100]
+    assert ask(server, {"Cookie": f"{good}; {good}"}).status == 200
+    # Two headers: what a proxy and the server made of them might differ.
+    lines = f"GET {USAGE} HTTP/1.1\r\nHost: x\r\nCookie: {good}\r\nCookie: a=b\r\n\r\n"
+    assert raw(server, lines.encode()).startswith(b"HTTP/1.1 400")
+    # A key in its header says it better, and a bad one is not made up for.
+    assert ask(server, {"Cookie": changed}, **{"X-API-Key": key}).status == 200
+    problem(ask(server, {"Cookie": good}, **{"X-API-Key": "wrong"}), 401, "key_invalid")
+
+
+def raw(server, data):
+    host, port = server.address.split(":")
+    with socket.create_connection((host, int(port)), timeout=30) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        return sock.recv(65536)
+
+
+def test_a_body_is_read_once_it_is_known_who_sends_it(serve, keys):
+    """The look-up puts the connection to sleep between head and body; what came meanwhile is not lost."""
+    key = keys("write")
+    server = serve()
+    cookie = sign_in(server, key)
+    server.stop()
+    server = serve()  # it has to look the session up
+    event = (
+        b'{"event_id":"s1","event_time":"2025-01-01T00:00:00Z","event_type":"profile","platform":"tiktok",'
+        b'"username":"ana"}'
+    )
+    big = b"\n".join(event.replace(b'"s1"', b'"s%d"' % i) for i in range(3000))
+    connection = http.client.HTTPConnection(server.address, timeout=30)
+    for body in (event, big):
+        headers = {"Content-Type": "application/x-ndjson", **cookie}
+        connection.request("POST", EVENTS, body, headers)
+        reply = connection.getresponse()
+        reply = Reply(reply.status, reply.getheaders(), reply.read())
+        assert reply.status == 202, reply
+        connection.request("GET", USAGE, headers=cookie)  # the connection goes on
+        assert connection.getresponse().read()
+    connection.close()
+    # Who is nobody is told so before his body is read.
+    unknown = f"kol_session={'x' * 43}"
+    head = f"POST {EVENTS} HTTP/1.1\r\nHost: x\r\nCookie: {unknown}\r\nContent-Length: 5000000\r\n"
+    head += "Content-Type: application/x-ndjson\r\nExpect: 100-continue\r\n\r\n"
+    assert raw(server, head.encode()).startswith(b"HTTP/1.1 401")
+    # Pipelined, and each asked of a worker.
+    lines = f"GET {USAGE} HTTP/1.1\r\nHost: x\r\nCookie: kol_session={{}}\r\n\r\n"
+    told = raw_all(server, "".join(lines.format(c * 43) for c in "abcdefgh").encode())
+    assert told.count(b"HTTP/1.1 401") == 8
+
+
+def raw_all(server, data):
+    host, port = server.address.split(":")
+    got = b""
+    with socket.create_connection((host, int(port)), timeout=30) as sock:
+        sock.sendall(data)
+        sock.shutdown(socket.SHUT_WR)
+        while piece := sock.recv(65536):
+            got += piece
+    return got
+
+
+# ---- pages of others ----
+
+
+SAME, NONE = {"Sec-Fetch-Site": "same-origin"}, {"Sec-Fetch-Site": "none"}
+CROSS, SITE = {"Sec-Fetch-Site": "cross-site"}, {"Sec-Fetch-Site": "same-site"}
+EVIL, PARTNER = {"Origin": "https://evil.example"}, {"Origin": "https://partner.example"}
+
+
+def test_no_other_page_acts_for_who_is_signed_in(serve, keys):
+    key = keys("read,write")
+    server = serve("--serve-cors-origins", "https://partner.example")
+    cookie = sign_in(server, key)
+    own = {"Origin": f"http://{server.address}"}
+    recent = "/api/v1/search/recent/ana"
+
+    def delete(*headers):
+        return ask(server, cookie, recent, "DELETE", **{k: v for h in headers for k, v in h.items()})
+
+    for headers in ((), (own,), (own, SAME), (NONE,), (PARTNER,), (PARTNER, SITE), (EVIL, SAME)):
+        assert delete(*headers).status == 200, headers
+    for headers in ((CROSS,), (CROSS, own), (SITE,), (PARTNER, CROSS), ({"Sec-Fetch-Site": "?"},)):
+        problem(delete(*headers), 403, "cross_site")
+    problem(delete(EVIL), 403, "origin_refused")
+    # Reading too, where the browser says so; what another site may see is CORS.
+    for headers, status in ((CROSS, 403), (SITE, 200), (NONE, 200), (EVIL, 200), ({}, 200)):
+        assert ask(server, cookie, KOL, **headers).status == status, headers
+    # With a key it is no browser's doing.
+    for headers in (CROSS, PARTNER, SITE):
+        assert server.ask(recent, "DELETE", headers={"X-API-Key": key, **headers}).status == 200
+    # Nobody is signed in, or out, by another site.
+    for method in ("POST", "DELETE"):
+        for headers in (CROSS, SITE, EVIL):
+            reply = server.ask("/session", method, {"key": key}, headers={**cookie, **headers})
+            assert reply.status == 403 and "set-cookie" not in reply.headers, reply
+    assert ask(server, cookie).status == 200
+
+
+def test_open_cors_opens_no_session(serve, keys):
+    key = keys("read,write")
+    server = serve("--serve-cors-origins", "*")
+    cookie = sign_in(server, key)
+    problem(ask(server, cookie, "/api/v1/search/recent/ana", "DELETE", **EVIL), 403, "cross_site")
+    problem(server.ask("/session", "POST", {"key": key}, headers=EVIL), 403, "cross_site")
+    reply = ask(server, cookie, KOL, **EVIL)
+    assert "access-control-allow-credentials" not in reply.headers
+
+
+# ---- no secret is left anywhere ----
+
+
+def test_neither_token_nor_key_is_kept_or_logged(serve, keys, tmp_path):
+    key = keys("read")
+    with open(tmp_path / "log", "wb") as log:
+        server = serve("--serve-access-log", stderr=log)
+    cookie = sign_in(server, key)
+    assert ask(server, cookie).status == 200
+    server.ask("/session", "POST", {"key": key + "x"})
+    ask(server, cookie, "/session", "DELETE")
+    server.stop()
+    token = cookie["Cookie"].partition("=")[2]
+    text = (tmp_path / "log").read_text()
+    assert f"caller={keys.ids[key]}" in text
+    for path in [tmp_path / "log", *(tmp_path / "data").rglob("*")]:
+        if path.is_file():
+            found = path.read_bytes()
+            assert token.encode() not in found and key.encode() not in found, path
+
+
+# ---- with Redis ----
+
+
+def test_two_machines_share_what_is_in_redis(machines, keys, redis_start):
+    key = keys("read,predict")
+    redis = redis_start()
+    here, there = machines(2, *redis_flags(redis.url))
+    cookie = sign_in(here, key)
+    name = f"session:{hash_of(cookie)}"
+    held = redis.text.hgetall(name)
+    assert (held["scope"], held["key_id"]) == ("read,predict", keys.ids[key])
+    assert datetime.fromisoformat(held["expires_at"]) and 86300 < redis.text.ttl(name) <= DAY
+    token = cookie["Cookie"].partition("=")[2]
+    assert not any(token in text for text in [*redis.keys(), *held.values()])
+    assert ask(there, cookie, KOL).status == 200
+    assert there.metric('kol_session_lookups_total{result="redis"}') == 1
+    # Each keeps what it was told for a moment: no question for each request.
+    asked = redis.calls()["hgetall"]
+    for _ in range(20):
+        assert ask(there, cookie).status == 200
+    assert redis.calls()["hgetall"] - asked <= 2
+    assert ask(there, cookie, "/session", "DELETE").status == 204
+    assert not redis.text.exists(name)
+    problem(ask(there, cookie), 401, "session_over")
+    wait_until(lambda: ask(here, cookie).status == 401, "the other to notice", NOTICED)
+
+
+def test_what_redis_says_is_not_believed_blindly(machines, keys, redis_start):
+    key = keys("read")
+    redis = redis_start()
+    (server,) = machines(1, *redis_flags(redis.url))
+    later = (datetime.now(timezone.utc) + timedelta(hours=1)).isoformat()
+    whole = {"scope": "read,admin", "key_id": keys.ids[key], "expires_at": later}
+    past = (datetime.now(timezone.utc) - timedelta(seconds=1)).isoformat()
+    tokens = (letter * 43 for letter in "abcdefghijklmnopq")
+    for change, status in (
+        ({}, 200), ({"more": "x"}, 200), ({"scope": "admin"}, 401), ({"scope": ""}, 401), ({"scope": "x,,"}, 401),
+        ({"key_id": "nobody"}, 401), ({"key_id": ""}, 401), ({"key_id": "x" * 5000}, 401),
+        ({"expires_at": past}, 401), ({"expires_at": "soon"}, 401), ({"expires_at": ""}, 401),
+    ):  # fmt: skip
+        cookie = {"Cookie": f"kol_session={next(tokens)}"}
+        redis.text.hset(f"session:{hash_of(cookie)}", mapping={**whole, **change})
+        reply = ask(server, cookie)
+        assert reply.status == status, (change, reply)
+        if status == 200:  # never more than the key is good for
+            assert reply.json()["scopes"] == ["read"]
+    for command in (("SET", "x"), ("LPUSH", "x"), ("HSET", "only", "this")):
+        cookie = {"Cookie": f"kol_session={next(tokens)}"}
+        redis.text.execute_command(command[0], f"session:{hash_of(cookie)}", *command[1:])
+        problem(ask(server, cookie), 401, "session_over")
+
+
+def test_sessions_live_through_an_outage(machines, keys, redis_start):
+    key = keys("read")
+    redis = redis_start()
+    here, there = machines(2, *redis_flags(redis.url))
+    before, unused, ending = (sign_in(here, key) for _ in range(3))
+    redis.freeze()
+    # Begun before: whoever has seen it goes on with it; who has not says that he cannot tell.
+    wait_until(lambda: ask(here, before).status == 200, "the server to go on")
+    reply = ask(there, unused)
+    problem(reply, 503, "session_untold")
+    assert reply.headers["retry-after"]
+    assert there.ask(KOL, headers={"X-API-Key": key}).status == 200
+    # Ended meanwhile: it is over here. Begun meanwhile: it is good here, also after a restart.
+    assert ask(here, ending, "/session", "DELETE").status == 204
+    problem(ask(here, ending), 401, "session_over")
+    meanwhile = sign_in(here, key)
+    assert ask(here, meanwhile).status == 200
+    redis.thaw()
+    # Redis is told of both, and then the other machine knows.
+    wait_until(lambda: redis.text.exists(f"session:{hash_of(meanwhile)}"), "redis to be told of a sign-in")
+    wait_until(lambda: not redis.text.exists(f"session:{hash_of(ending)}"), "redis to be told of a sign-out")
+    for cookie in (before, unused, meanwhile):
+        wait_until(lambda cookie=cookie: ask(there, cookie).status == 200, "the other machine to know")
+        assert ask(here, cookie).status == 200
+    problem(ask(there, ending), 401, "session_over")
+    problem(ask(here, ending), 401, "session_over")
+    ttl = redis.text.ttl(f"session:{hash_of(meanwhile)}")
+    assert DAY - 120 < ttl <= DAY
+    # What was moved is in one place: signing out elsewhere ends it here.
+    assert ask(there, meanwhile, "/session", "DELETE").status == 204
+    wait_until(lambda: ask(here, meanwhile).status == 401, "this one to notice", NOTICED)
+    for server in (here, there):
+        assert server.log.read_bytes().count(b"\n") < 60
+
+
+def test_a_redis_that_takes_no_writes_costs_nobody_his_session(machines, keys, redis_start):
+    key = keys("read")
+    redis = redis_start("--maxmemory-policy", "noeviction")
+    (server,) = machines(1, *redis_flags(redis.url))
+    redis.text.config_set("maxmemory", 1)
+    cookie = sign_in(server, key)
+    assert ask(server, cookie).status == 200 and not redis.text.exists(f"session:{hash_of(cookie)}")
+    redis.text.config_set("maxmemory", 0)
+    wait_until(lambda: redis.text.exists(f"session:{hash_of(cookie)}"), "redis to be told")
+    assert ask(server, cookie).status == 200
