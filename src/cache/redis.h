@@ -92,6 +92,19 @@ size_t redis_add(struct redis_pipe *pipe, size_t argc, const struct str *argv, s
  * "%d" an int64_t, each as one argument whatever is in it; the key is the second word. */
 size_t redis_addf(struct redis_pipe *pipe, const char *words, ...);
 
+/* A server that takes writes, and how much of all keys is its own. */
+struct redis_share {
+    uint32_t slot; /* one of those that it has */
+    double part;   /* of all slots, 0 to 1 */
+};
+
+/* The primaries of a cluster, as its map has them now, in the order of their first slots: `room` at
+ * most; 0: there is no map before the first pipe has run. A server that is alone has all. */
+size_t redis_shares(struct redis *redis, struct redis_share *out, size_t room);
+
+/* Adds a command without a key, for the server that has a slot. */
+size_t redis_add_at(struct redis_pipe *pipe, uint32_t slot, size_t argc, const struct str *argv);
+
 /* A script in Lua: a constant of the caller's, which is known by its address and outlives every
  * pipe. */
 struct redis_script {

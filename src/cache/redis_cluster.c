@@ -278,6 +278,34 @@ size_t redis_cluster_take_primaries(struct redis_cluster *cluster, struct redis_
     return count;
 }
 
+size_t redis_shares(struct redis *redis, struct redis_share *out, size_t room)
+{
+    struct redis_cluster *cluster = redis->cluster;
+    size_t count = 0, at = 0;
+    KOL_ASSERT(room > 0);
+    if (!cluster) {
+        out[0] = (struct redis_share){.part = 1};
+        return 1;
+    }
+    pthread_mutex_lock(&cluster->lock);
+    for (uint32_t slot = 0; slot < REDIS_SLOTS; slot++) {
+        const struct redis_node *node = cluster->slots[slot];
+        /* Slots of one server mostly follow each other. */
+        if (at >= count || cluster->slots[out[at].slot] != node) {
+            for (at = 0; at < count && cluster->slots[out[at].slot] != node; at++) {
+            }
+        }
+        if (node && at == count && count < room) {
+            out[count++] = (struct redis_share){.slot = slot};
+        }
+        if (node && at < count) {
+            out[at].part += 1.0 / REDIS_SLOTS;
+        }
+    }
+    pthread_mutex_unlock(&cluster->lock);
+    return count;
+}
+
 enum kol_status redis_cluster_connect(struct redis_cluster *cluster, struct redis_node *node,
                                       int64_t deadline_ns, struct redis_link **out,
                                       struct kol_error *err)

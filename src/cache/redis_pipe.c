@@ -90,6 +90,16 @@ size_t redis_add(struct redis_pipe *pipe, size_t argc, const struct str *argv, s
     return add_route(pipe, from, key ? slot_of(pipe, argv[key]) : REDIS_ANY_SLOT);
 }
 
+size_t redis_add_at(struct redis_pipe *pipe, uint32_t slot, size_t argc, const struct str *argv)
+{
+    KOL_ASSERT(slot < REDIS_SLOTS);
+    const size_t place = redis_add(pipe, argc, argv, 0);
+    if (pipe->redis->cluster) {
+        pipe->routes[place].slot = slot;
+    }
+    return place;
+}
+
 /* The next of `*rest` that stand apart by spaces; empty at the end. */
 static struct str next_word(struct str *rest)
 {

@@ -92,7 +92,7 @@ struct warm_report {
  * Each key is written once: the hottest, then part by part. One that went through to its end, or to
  * the end of the room, leaves SERVE_KEY_METADATA.
  *
- * In a cluster the room is that of one of the servers.
+ * In a cluster the first server that has no more room ends it.
  */
 enum kol_status warm_run(const struct warm_source *source, const struct warm_options *options,
                          struct warm_report *report, struct kol_error *err) KOL_CHECKED;

@@ -3,9 +3,13 @@
  *
  * Two pipes change places: one is filled by the warmer while the thread sends the other and waits
  * for its answers. Handing over is the only thing that they share.
+ *
+ * Each server of a cluster has room of its own. What is sent is taken to spread over them as the
+ * slots do, and the first that is full ends it: whose keys fit nowhere else.
  */
 #include "serve/warm_sender.h"
 
+#include <math.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -20,6 +24,7 @@ enum {
     STEPS = 16,         /* in which a pipe grows from nothing to its most */
     SLOW = 4,           /* times the fastest */
     ASK_EACH = 8,       /* pipes, while there is much room */
+    MOST_SERVERS = 1024,
     NAP_MS = 20,
 };
 
@@ -32,23 +37,23 @@ struct batch {
     struct redis_pipe *pipe;
     struct warm_sent *sent;
     size_t count, room;
+    struct arena keys; /* of those that may have to be put again */
     int64_t bytes;
-    bool asks; /* its last command asks for the memory in use */
-    size_t asked;
+    bool asks;    /* its last command asks for the memory in use */
+    size_t asked; /* the place of the first server's answer; the others follow */
     enum kol_status status;
     struct kol_error err;
     int64_t took_ns;
 };
 
-/* Memory of Redis, in bytes. */
+/* Memory of a server, in bytes. */
 struct memory {
-    bool asked;    /* at all */
+    uint32_t slot; /* one of its own */
+    double part;   /* of what is sent, that comes to it */
     bool known;    /* it told */
     int64_t most;  /* maxmemory; 0: no limit */
     int64_t used;  /* when it was last asked */
-    int64_t sent;  /* since then */
-    double growth; /* of `used` by each byte that is sent */
-    int pipes;     /* since then */
+    double growth; /* of `used` by each byte that comes to it */
 };
 
 struct warm_sender {
@@ -58,7 +63,11 @@ struct warm_sender {
     int64_t may_take;              /* bytes of one pipe now */
     double fastest_ns;             /* by byte; 0: not known yet */
     int64_t pause_ns;              /* before the next one is sent */
-    struct memory memory;
+    struct memory *servers;
+    size_t server_count;
+    bool asked;   /* any of them, ever */
+    int64_t sent; /* bytes since they were last asked, */
+    int pipes;    /* and pipes */
     struct redis_pipe *asking;
 
     pthread_t thread;
@@ -105,10 +114,10 @@ struct warm_sender *warm_sender_new(const struct warm_sender_options *options)
     struct warm_sender *sender = mem_zalloc(1, sizeof *sender);
     sender->options = *options;
     sender->may_take = (int64_t)options->pipe_bytes / 4;
-    sender->memory.growth = FIRST_GROWTH;
     sender->asking = redis_pipe_new(options->redis);
     for (int i = 0; i < 2; i++) {
         sender->batches[i].pipe = redis_pipe_new(options->redis);
+        arena_init(&sender->batches[i].keys, 0);
     }
     sender->filling = &sender->batches[0];
     KOL_ASSERT(pthread_mutex_init(&sender->lock, NULL) == 0);
@@ -130,9 +139,11 @@ void warm_sender_free(struct warm_sender **sender)
     pthread_join(old->thread, NULL);
     for (int i = 0; i < 2; i++) {
         redis_pipe_free(&old->batches[i].pipe);
+        arena_free(&old->batches[i].keys);
         free(old->batches[i].sent);
     }
     redis_pipe_free(&old->asking);
+    free(old->servers);
     pthread_cond_destroy(&old->changed);
     pthread_mutex_destroy(&old->lock);
     free(old);
@@ -150,7 +161,11 @@ void warm_sender_put(struct warm_sender *sender, const struct serve_write *write
         batch->sent = mem_realloc(batch->sent, batch->room * sizeof *batch->sent);
     }
     batch->sent[batch->count++] =
-        (struct warm_sent){part, bytes, serve_put(batch->pipe, write), SERVE_REFUSED};
+        (struct warm_sent){.part = part,
+                           .bytes = bytes,
+                           .place = serve_put(batch->pipe, write),
+                           .done = SERVE_REFUSED,
+                           .key = write->first ? arena_copy(&batch->keys, write->key) : STR("")};
     batch->bytes += way_bytes;
 }
 
@@ -172,6 +187,7 @@ size_t warm_sender_going(const struct warm_sender *sender)
 static void empty(struct batch *batch)
 {
     redis_clear(batch->pipe);
+    arena_reset(&batch->keys);
     batch->count = 0;
     batch->bytes = 0;
     batch->asks = false;
@@ -196,55 +212,111 @@ static bool find_number(struct str info, const char *name, int64_t *out)
     return false;
 }
 
-/* Reads what INFO said of the memory. A server that does not tell has no limit that is known. */
-static void learn(struct memory *memory, const struct redis_answer *info)
+/* Takes the servers as they are now; false: they are the same as before. */
+static bool take_servers(struct warm_sender *sender)
 {
+    struct redis_share *shares = mem_alloc(MOST_SERVERS * sizeof *shares);
+    size_t count = redis_shares(sender->options.redis, shares, MOST_SERVERS);
+    if (count == 0) {
+        shares[count++] = (struct redis_share){.part = 1}; /* until it is known */
+    }
+    bool differ = count != sender->server_count;
+    for (size_t i = 0; i < count && !differ; i++) {
+        const struct memory *server = &sender->servers[i];
+        differ = server->slot != shares[i].slot || fabs(server->part - shares[i].part) > 1e-9;
+    }
+    if (differ) {
+        sender->servers = mem_realloc(sender->servers, count * sizeof *sender->servers);
+        sender->server_count = count;
+        for (size_t i = 0; i < count; i++) {
+            sender->servers[i] = (struct memory){
+                .slot = shares[i].slot, .part = shares[i].part, .growth = FIRST_GROWTH};
+        }
+    }
+    free(shares);
+    return differ;
+}
+
+/* Adds the question to a pipe, for each server; returns the place of the first answer. */
+static size_t ask_all(const struct warm_sender *sender, struct redis_pipe *pipe)
+{
+    static const struct str words[] = {{"INFO", 4}, {"memory", 6}};
+    size_t first = 0;
+    for (size_t i = 0; i < sender->server_count; i++) {
+        const size_t place = redis_add_at(pipe, sender->servers[i].slot, ARRAY_LEN(words), words);
+        first = i ? first : place;
+    }
+    return first;
+}
+
+/* Reads what INFO said of the memory. A server that does not tell has no limit that is known. */
+static void learn(struct memory *server, int64_t all_sent, const struct redis_answer *info)
+{
+    const double sent = (double)all_sent * server->part;
     int64_t used, most;
-    memory->pipes = 0;
-    memory->asked = true;
     if (info->kind != REDIS_TEXT || !find_number(info->text, "used_memory", &used) ||
         !find_number(info->text, "maxmemory", &most)) {
-        memory->known = false;
+        server->known = false;
         return;
     }
-    if (memory->known && memory->sent > LEAST_BYTES) {
-        double growth = (double)(used - memory->used) / (double)memory->sent;
+    if (server->known && sent > LEAST_BYTES) {
+        double growth = (double)(used - server->used) / sent;
         growth = growth < 0 ? 0 : growth > MOST_GROWTH ? MOST_GROWTH : growth;
         /* Up at once, down by halves: the next keys may be new again. */
-        memory->growth = growth > memory->growth ? growth : (memory->growth + growth) / 2;
+        server->growth = growth > server->growth ? growth : (server->growth + growth) / 2;
     }
-    memory->known = true;
-    memory->used = used;
-    memory->most = most;
-    memory->sent = 0;
+    server->known = true;
+    server->used = used;
+    server->most = most;
 }
 
-static double limit_of(const struct warm_sender *sender)
+static void learn_all(struct warm_sender *sender, const struct redis_pipe *pipe, size_t first)
 {
-    return (double)sender->memory.most * sender->options.fill;
+    for (size_t i = 0; i < sender->server_count; i++) {
+        learn(&sender->servers[i], sender->sent, redis_answer(pipe, first + i));
+    }
+    sender->asked = true;
+    sender->sent = 0;
+    sender->pipes = 0;
 }
 
-static double expected_use(const struct warm_sender *sender, int64_t further)
+static double limit_of(const struct warm_sender *sender, const struct memory *server)
 {
-    const struct memory *memory = &sender->memory;
-    return (double)memory->used + (double)(memory->sent + further) * memory->growth;
+    return (double)server->most * sender->options.fill;
 }
 
-static bool fits(const struct warm_sender *sender, int64_t bytes)
+static double expected_use(const struct warm_sender *sender, const struct memory *server,
+                           int64_t further)
 {
-    const struct memory *memory = &sender->memory;
-    return memory->most == 0 || expected_use(sender, bytes) <= limit_of(sender);
+    return (double)server->used + (double)(sender->sent + further) * server->part * server->growth;
+}
+
+/* The first server that would have too much; NULL: it fits. */
+static const struct memory *find_full(const struct warm_sender *sender, int64_t bytes)
+{
+    for (size_t i = 0; i < sender->server_count; i++) {
+        const struct memory *server = &sender->servers[i];
+        if (server->known && server->most &&
+            expected_use(sender, server, bytes) > limit_of(sender, server)) {
+            return server;
+        }
+    }
+    return NULL;
 }
 
 static enum kol_status ask_now(struct warm_sender *sender, struct kol_error *err)
 {
-    redis_clear(sender->asking);
-    redis_addf(sender->asking, "INFO memory");
-    const enum kol_status status =
-        redis_run(sender->asking, clock_mono_ns() + sender->options.wait_us * 1000, err);
-    if (status == KOL_OK) {
-        learn(&sender->memory, redis_answer(sender->asking, 0));
-    }
+    enum kol_status status = KOL_OK;
+    take_servers(sender);
+    /* The first pipe may be what finds the servers of a cluster. */
+    do {
+        redis_clear(sender->asking);
+        const size_t first = ask_all(sender, sender->asking);
+        status = redis_run(sender->asking, clock_mono_ns() + sender->options.wait_us * 1000, err);
+        if (status == KOL_OK) {
+            learn_all(sender, sender->asking, first);
+        }
+    } while (status == KOL_OK && take_servers(sender));
     return status;
 }
 
@@ -253,35 +325,41 @@ enum kol_status warm_sender_room(struct warm_sender *sender, int64_t bytes, bool
 {
     KOL_ASSERT(!sender->going);
     const int64_t further = sender->filling->bytes + bytes;
-    struct memory *memory = &sender->memory;
-    enum kol_status status = KOL_OK;
-    *room = memory->asked && (!memory->known || fits(sender, further));
+    *room = sender->asked && !find_full(sender, further);
     if (*room) {
         return KOL_OK;
     }
-    status = ask_now(sender, err);
-    *room = status == KOL_OK && (!memory->known || fits(sender, further));
-    if (status == KOL_OK && !*room) {
-        snprintf(
-            why, why_size,
-            "Redis has %lld of its %lld MiB (maxmemory) in use, and a warm stops before %.0f %%",
-            (long long)(memory->used >> 20), (long long)(memory->most >> 20),
-            sender->options.fill * 100);
+    const enum kol_status status = ask_now(sender, err);
+    const struct memory *full = find_full(sender, further);
+    *room = status == KOL_OK && !full;
+    if (status == KOL_OK && full) {
+        snprintf(why, why_size,
+                 "%s has %lld of its %lld MiB (maxmemory) in use, and a warm stops before %.0f %%",
+                 sender->server_count > 1 ? "a server of Redis" : "Redis",
+                 (long long)(full->used >> 20), (long long)(full->most >> 20),
+                 sender->options.fill * 100);
     }
     return status;
 }
 
 void warm_sender_count(struct warm_sender *sender, int64_t bytes)
 {
-    sender->memory.sent += bytes;
+    sender->sent += bytes;
 }
 
 /* With much room left it is enough to ask now and then. */
 static bool is_to_ask(const struct warm_sender *sender)
 {
-    const struct memory *memory = &sender->memory;
-    return memory->known && (memory->pipes >= ASK_EACH ||
-                             (memory->most && expected_use(sender, 0) > limit_of(sender) / 2));
+    bool known = false;
+    for (size_t i = 0; i < sender->server_count; i++) {
+        const struct memory *server = &sender->servers[i];
+        if (server->known && server->most &&
+            expected_use(sender, server, 0) > limit_of(sender, server) / 2) {
+            return true;
+        }
+        known |= server->known;
+    }
+    return known && sender->pipes >= ASK_EACH;
 }
 
 /* ---- sending ---- */
@@ -311,9 +389,10 @@ void warm_sender_go(struct warm_sender *sender)
     pause_as_due(sender);
     batch->asks = is_to_ask(sender);
     if (batch->asks) {
-        batch->asked = redis_addf(batch->pipe, "INFO memory");
+        take_servers(sender);
+        batch->asked = ask_all(sender, batch->pipe);
     }
-    sender->memory.pipes++;
+    sender->pipes++;
     sender->going = batch;
     sender->filling = batch == &sender->batches[0] ? &sender->batches[1] : &sender->batches[0];
     empty(sender->filling);
@@ -348,7 +427,9 @@ static struct str read_answers(struct batch *batch)
     struct str why = {0};
     for (size_t i = 0; i < batch->count; i++) {
         struct str word;
-        batch->sent[i].done = serve_written(batch->pipe, batch->sent[i].place, &word);
+        batch->sent[i].done = batch->sent[i].key.len
+                                  ? serve_tried(batch->pipe, batch->sent[i].place, &word)
+                                  : serve_written(batch->pipe, batch->sent[i].place, &word);
         if (batch->sent[i].done == SERVE_REFUSED) {
             why = word;
         }
@@ -376,9 +457,9 @@ enum kol_status warm_sender_settle(struct warm_sender *sender, struct warm_resul
         }
         return batch->status;
     }
-    sender->memory.sent += batch->bytes;
+    sender->sent += batch->bytes;
     if (batch->asks) {
-        learn(&sender->memory, redis_answer(batch->pipe, batch->asked));
+        learn_all(sender, batch->pipe, batch->asked);
     }
     adapt(sender, batch);
     out->why = read_answers(batch);
