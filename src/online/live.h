@@ -121,9 +121,9 @@ enum kol_status live_rate(struct live *live, struct str key, int64_t cost, int64
                           int64_t burst, struct live_limit *out, struct kol_error *err) KOL_CHECKED;
 
 /* A bucket that several processes fill, each with what it let through already: the time at which it
- * will be empty. It is not empty before `age_us` ago, then `spent_us` are added whether or not there
- * is room; it is left with no less than `floor_us` and no more than `most_us`. One that holds more
- * before (the clock was set back) is empty. None is below 0, nor above INT64_MAX / 8. */
+ * will be empty. It is not empty before `age_us` ago, then `spent_us` are added whether or not
+ * there is room; it is left with no less than `floor_us` and no more than `most_us`. One that holds
+ * more before (the clock was set back) is empty. None is below 0, nor above INT64_MAX / 8. */
 struct live_spent {
     int64_t age_us, spent_us, floor_us, most_us;
 };

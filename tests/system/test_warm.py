@@ -286,7 +286,8 @@ def test_the_user_of_the_documents_is_enough_and_has_nothing_to_spare(own, redis
     other.delete(odd)
     other.lpush(odd, "x")
     for first in (True, False):
-        served = Served(own, *redis_flags(url, first=first))
+        limit = ("--serve-rate", 60, "--serve-burst", 1000)
+        served = Served(own, *redis_flags(url, first=first), *limit)
         wait_until(lambda s=served: s.ask("/readyz").status == 200, "ready")
         for path, query in [
             ("/api/v1/kols/tiktok:ly.sport", {}), ("/api/v1/kols/top/tiktok", {"limit": 10}),
@@ -297,6 +298,7 @@ def test_the_user_of_the_documents_is_enough_and_has_nothing_to_spare(own, redis
             assert served.ask(path, **query).status in (200, 404), path
         if first:
             wait_until(lambda: other.type(odd) == b"hash", "what was odd is mended")
+            wait_until(lambda: list(other.scan_iter("ratelimit:*")), "the limit is told")
         served.stop()
     for what in (["--prefix", "kol:top:"], ["--tag", "x"], ["--all"]):
         own("cache", "purge", *what, "--redis-url", url)

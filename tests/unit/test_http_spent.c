@@ -8,6 +8,7 @@
 #include <stdint.h>
 /* cmocka.h needs those above. */
 #include <cmocka.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -23,6 +24,11 @@ static int told_of; /* how often the hook was called */
 static void counted(void *user)
 {
     ++*(int *)user;
+}
+
+static void counted_by_many(void *user)
+{
+    (void)user;
 }
 
 static struct http_rates *shared_rates(void)
@@ -304,6 +310,63 @@ static void test_callers_beyond_the_list_are_told_of_later(void **state)
     http_rates_free(&rates);
 }
 
+/* ---- threads ---- */
+
+enum { TAKERS = 4, TAKES = 20000 };
+
+struct taker {
+    struct http_rates *rates;
+    int64_t taken;
+};
+
+static void *take_many(void *user)
+{
+    struct taker *taker = user;
+    char id[16];
+    for (int i = 0; i < TAKES; i++) {
+        const int len = snprintf(id, sizeof id, "%d", i % 500);
+        const struct str who = {id, (size_t)len};
+        taker->taken += http_rates_take(taker->rates, who, 60, 100, NOW).retry_s == 0;
+    }
+    return NULL;
+}
+
+static void test_all_that_threads_take_is_drained(void **state)
+{
+    (void)state;
+    struct http_rates *rates = shared_rates();
+    http_rates_share(rates, counted_by_many, NULL);
+    struct taker takers[TAKERS];
+    pthread_t threads[TAKERS];
+    struct http_spent spent[64];
+    int64_t taken = 0, drained_ns = 0;
+    for (size_t i = 0; i < TAKERS; i++) {
+        takers[i] = (struct taker){.rates = rates};
+        assert_int_equal(pthread_create(&threads[i], NULL, take_many, &takers[i]), 0);
+    }
+    for (int round = 0; round < 200; round++) {
+        const size_t count = http_spent_drain(rates, spent, 64, NOW);
+        for (size_t i = 0; i < count; i++) {
+            drained_ns += spent[i].spent_ns;
+            spent[i].told = true;
+            spent[i].held_ns = spent[i].spent_ns;
+        }
+        http_spent_merge(rates, spent, count);
+    }
+    for (size_t i = 0; i < TAKERS; i++) {
+        pthread_join(threads[i], NULL);
+        taken += takers[i].taken;
+    }
+    for (size_t count; (count = http_spent_drain(rates, spent, 64, NOW)) > 0;) {
+        for (size_t i = 0; i < count; i++) {
+            drained_ns += spent[i].spent_ns;
+        }
+    }
+    assert_int_equal(drained_ns, taken * SECOND);
+    assert_int_equal(taken, 500 * 100);
+    http_rates_free(&rates);
+}
+
 /* ---- several servers ---- */
 
 enum { SERVERS = 3 };
@@ -418,6 +481,7 @@ int main(void)
         cmocka_unit_test(test_extreme_limits_do_not_overflow),
         cmocka_unit_test(test_a_forgotten_caller_is_passed_over),
         cmocka_unit_test(test_callers_beyond_the_list_are_told_of_later),
+        cmocka_unit_test(test_all_that_threads_take_is_drained),
         cmocka_unit_test(test_together_they_keep_the_limit),
         cmocka_unit_test(test_without_the_others_each_keeps_its_own_and_all_is_well_at_once_again),
         cmocka_unit_test(test_a_shared_bucket_that_is_lost_forgives_one_burst),

@@ -319,6 +319,46 @@ static void test_a_rate_gives_units_back_one_by_one(void **state)
     live_close(&live);
 }
 
+static int64_t spend(struct live *live, const struct live_spent *spent)
+{
+    int64_t held_us = -1;
+    assert_ok(live_spend(live, STR("key"), spent, &held_us, &err));
+    return held_us;
+}
+
+static void test_a_bucket_holds_what_all_spent(void **state)
+{
+    (void)state;
+    const int64_t s = CLOCK_US_PER_SECOND;
+    struct live *live;
+    assert_ok(live_open(folder, &live, &err));
+    const struct live_spent ten = {.spent_us = 10 * s, .most_us = 100 * s};
+    const struct live_spent early = {.age_us = 4 * s, .spent_us = 10 * s, .most_us = 100 * s};
+    const struct live_spent floor = {.floor_us = 50 * s, .most_us = 100 * s};
+    const struct live_spent look = {.most_us = 100 * s};
+    assert_int_equal(spend(live, &ten), 10 * s);
+    assert_int_equal(spend(live, &ten), 20 * s); /* whether or not there is room */
+    clock_fix(now_us + 15 * s);
+    assert_int_equal(spend(live, &look), 5 * s);
+    clock_fix(now_us + 30 * s);
+    assert_int_equal(spend(live, &look), 0);
+    assert_int_equal(spend(live, &early), 6 * s);  /* it was empty four seconds ago */
+    assert_int_equal(spend(live, &early), 16 * s); /* it was not */
+    assert_int_equal(spend(live, &floor), 50 * s);
+    assert_int_equal(spend(live, &ten), 60 * s);
+    for (int i = 0; i < 10; i++) {
+        (void)spend(live, &ten);
+    }
+    assert_int_equal(spend(live, &look), 100 * s);
+    clock_fix(now_us + 10 * s); /* set back by 20 s: what it holds now it never held */
+    assert_int_equal(spend(live, &ten), 10 * s);
+    const struct live_spent huge = {INT64_MAX / 8, INT64_MAX / 8, INT64_MAX / 8, INT64_MAX / 8};
+    assert_int_equal(spend(live, &huge), INT64_MAX / 8);
+    assert_int_equal(spend(live, &huge), INT64_MAX / 8);
+    clock_fix(now_us);
+    live_close(&live);
+}
+
 /* ---- several threads and processes ---- */
 
 enum { ROUNDS = 200, KEYS = 16 };
@@ -493,6 +533,7 @@ int main(void)
         TEST(test_a_list_has_the_values_of_a_prefix_in_order),
         TEST(test_a_window_counts_up_to_its_limit),
         TEST(test_a_rate_gives_units_back_one_by_one),
+        TEST(test_a_bucket_holds_what_all_spent),
         TEST(test_processes_share_values_and_counters),
         TEST(test_threads_share_one_handle),
         TEST(test_a_writer_that_is_killed_leaves_whole_batches),
