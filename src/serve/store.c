@@ -282,7 +282,13 @@ static size_t put_hash(struct redis_pipe *pipe, const struct serve_write *write)
         return put_fields(pipe, &own, &stamp, argv);
     }
     argv[1 + STORE_HEAD] = buf_str(&packed);
-    const size_t place = redis_add_script(pipe, &store_write_packed, 1, 2 + STORE_HEAD, argv);
+    size_t place;
+    if (write->first) {
+        const struct str words[] = {STR("RESTORE"), write->key, argv[1], argv[1 + STORE_HEAD]};
+        place = redis_add(pipe, ARRAY_LEN(words), words, 1);
+    } else {
+        place = redis_add_script(pipe, &store_write_packed, 1, 2 + STORE_HEAD, argv);
+    }
     buf_free(&packed);
     return place;
 }
@@ -319,6 +325,20 @@ enum serve_done serve_written(const struct redis_pipe *pipe, size_t place, struc
     struct str rest = answer->kind == REDIS_ERROR ? answer->text : STR("unexpected");
     *why = str_cut(&rest, ' ');
     return SERVE_REFUSED;
+}
+
+enum serve_done serve_tried(const struct redis_pipe *pipe, size_t place, struct str *why)
+{
+    const struct redis_answer *answer = redis_answer(pipe, place);
+    *why = STR("");
+    if (answer->kind == REDIS_TEXT && str_is(answer->text, "OK")) {
+        return SERVE_WRITTEN;
+    }
+    const enum serve_done done = serve_written(pipe, place, why);
+    return done == SERVE_REFUSED &&
+                   (str_is(*why, "BUSYKEY") || str_is(*why, "ERR") || str_is(*why, "NOPERM"))
+               ? SERVE_AGAIN
+               : done;
 }
 
 /* ---- the lock between processes ---- */

@@ -16,7 +16,8 @@
  *
  * A small hash is sent packed and put in place by RESTORE (store_pack.c): that takes the server
  * less than a HSET of the same fields. One that does not take it (before Redis 7, or whose ACL does
- * not allow RESTORE) is given them by HSET, by the same script.
+ * not allow RESTORE) is given them by HSET, by the same script. Into an empty server it goes
+ * without the script (`first`).
  *
  * Threads: as for a pipe: one at a time.
  */
@@ -89,6 +90,10 @@ struct serve_write {
     int64_t now_us;            /* becomes cached_at */
     int64_t ttl_ms;            /* 0: that of the table */
     bool force;
+    /* Nothing is thought to be there: a small hash is tried by RESTORE alone, which takes only
+     * where nothing is, and costs the server half of the script. Its answer is for serve_tried().
+     */
+    bool first;
     bool absent; /* write only where nothing is there, whatever it be: what was loaded because the
                     key was missing does not replace what another program wrote meanwhile */
     struct str as_of; /* of a set; may be empty */
@@ -110,8 +115,12 @@ enum serve_done {
     SERVE_WRITTEN, /* the value is there */
     SERVE_KEPT,    /* as new, or newer, was there; its TTL began anew */
     SERVE_REFUSED, /* by the server: no memory, no right, read-only; `why` is its word */
+    SERVE_AGAIN,   /* by serve_tried() alone */
 };
 enum serve_done serve_written(const struct redis_pipe *pipe, size_t place, struct str *why);
+/* Of a write with `first`. SERVE_AGAIN: something was there, or the server does not take that form:
+ * it is to be put again without `first`. */
+enum serve_done serve_tried(const struct redis_pipe *pipe, size_t place, struct str *why);
 
 /* Replaces a set of any size: built aside in pieces, then put in its place with its sibling. More
  * than one round trip. A death in between leaves an aside key, which expires. */

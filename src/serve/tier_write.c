@@ -163,7 +163,7 @@ static void count_written(struct tier *tier, const struct redis_pipe *pipe, size
     switch (serve_written(pipe, place, &why)) {
     case SERVE_WRITTEN: atomic_fetch_add(&tier->written, 1); break;
     case SERVE_KEPT: atomic_fetch_add(&tier->kept, 1); break;
-    case SERVE_REFUSED:
+    default:
         atomic_fetch_add(&tier->refused, 1);
         log_warn("redis %s refuses a value: %.*s", redis_name(tier->redis), STR_FORMAT(why));
         break;

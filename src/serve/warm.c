@@ -24,6 +24,7 @@ enum {
     WAIT_US = 5 * 1000 * 1000,
     HOT_MAX = 1000000,
     PIECE_MEMBERS = 1000, /* of a large set, in the time of one pipe */
+    HOPE = 8,             /* no more than one of so many may have to be put again */
 };
 
 #define PLACE_NS INT64_C(1000000000) /* between two writes of the place */
@@ -58,6 +59,7 @@ struct warm {
     struct warm_place landed;
     int64_t placed_ns;       /* when the file was last written */
     struct warm_place older; /* of the interrupted warm; part -2: there is none */
+    bool hopeful;            /* what is written is mostly not there yet */
     bool full;               /* no more room */
     bool broken;             /* the source failed */
 };
@@ -226,9 +228,43 @@ static void count_sent(struct warm *warm, const struct warm_sent *sent)
     switch (sent->done) {
     case SERVE_WRITTEN: part->written++; break;
     case SERVE_KEPT: part->kept++; break;
-    case SERVE_REFUSED: part->refused++; break;
+    default: part->refused++; break;
     }
     warm->done++;
+}
+
+/* What was tried as new and was none goes into the pipe that is being filled, guarded as ever. Its
+ * value is made again: the pipe that is back has only its bytes. */
+static enum kol_status put_again(struct warm *warm, const struct warm_sent *sent,
+                                 struct kol_error *err)
+{
+    struct warm_item item;
+    struct warm_value value;
+    enum kol_status status =
+        warm->source->by_key(warm->source->user, sent->key, &warm->arena, &item, err);
+    if (status == KOL_OK) {
+        warm_value_make(&item, warm->source, &warm->options, &warm->arena, &value);
+        warm_sender_put(warm->sender, &value.write, sent->part, value.bytes, value.way_bytes);
+    }
+    warm->broken |= status != KOL_OK && status != KOL_NOT_FOUND;
+    return status == KOL_NOT_FOUND ? KOL_OK : status;
+}
+
+/* Counts what a pipe came to; returns how many are to be put again, and puts them. */
+static enum kol_status take_in(struct warm *warm, const struct warm_result *result, size_t *again,
+                               struct kol_error *err)
+{
+    enum kol_status status = KOL_OK;
+    *again = 0;
+    for (size_t i = 0; i < result->count; i++) {
+        if (result->sent[i].done != SERVE_AGAIN) {
+            count_sent(warm, &result->sent[i]);
+        } else if (++*again && status == KOL_OK) {
+            status = put_again(warm, &result->sent[i], err);
+        }
+    }
+    warm->hopeful = warm->hopeful && *again <= result->count / HOPE;
+    return status;
 }
 
 static void set_reason(struct warm *warm, const char *text, size_t len)
@@ -255,19 +291,20 @@ static void look_at_refusals(struct warm *warm, struct str why)
 static enum kol_status settle(struct warm *warm, struct kol_error *err)
 {
     struct warm_result result;
-    const enum kol_status status = warm_sender_settle(warm->sender, &result, err);
+    size_t again;
+    enum kol_status status = warm_sender_settle(warm->sender, &result, err);
     if (status != KOL_OK || result.count == 0) {
         return status;
     }
-    for (size_t i = 0; i < result.count; i++) {
-        count_sent(warm, &result.sent[i]);
-    }
+    status = take_in(warm, &result, &again, err);
     look_at_refusals(warm, result.why);
-    copy_place(&warm->landed, &warm->landing);
+    if (again == 0) { /* else it is all there with the next pipe */
+        copy_place(&warm->landed, &warm->landing);
+    }
     if (clock_mono_ns() - warm->placed_ns > PLACE_NS) {
         save_place(warm);
     }
-    return KOL_OK;
+    return status;
 }
 
 static void show(const struct warm *warm, const char *part)
@@ -310,11 +347,9 @@ static enum kol_status send(struct warm *warm, struct kol_error *err)
 static enum kol_status flush(struct warm *warm, struct kol_error *err)
 {
     enum kol_status status = KOL_OK;
-    if (warm->sender) {
+    while (warm->sender && status == KOL_OK &&
+           (warm_sender_waiting(warm->sender) || warm_sender_going(warm->sender))) {
         status = send(warm, err);
-        if (status == KOL_OK) {
-            status = settle(warm, err);
-        }
     }
     return status;
 }
@@ -379,6 +414,7 @@ static enum kol_status put(struct warm *warm, const struct warm_item *item, enum
     if (item->member_count > SERVE_MEMBERS_READ) {
         return put_large_set(warm, &value, part, err);
     }
+    value.write.first = warm->hopeful;
     warm_sender_put(warm->sender, &value.write, part, value.bytes, value.way_bytes);
     return warm_sender_is_full(warm->sender) ? send(warm, err) : KOL_OK;
 }
@@ -657,6 +693,7 @@ static void begin(struct warm *warm)
     options->pipe_bytes = options->pipe_bytes ? options->pipe_bytes : PIPE_BYTES;
     options->wait_us = options->wait_us ? options->wait_us : WAIT_US;
     arena_init(&warm->arena, 0);
+    warm->hopeful = true;
     warm->placed_ns = clock_mono_ns();
     if (options->redis) {
         const struct warm_sender_options own = {.redis = options->redis,

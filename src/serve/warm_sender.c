@@ -37,6 +37,7 @@ struct batch {
     struct redis_pipe *pipe;
     struct warm_sent *sent;
     size_t count, room;
+    struct arena keys; /* of those that may have to be put again */
     int64_t bytes;
     bool asks;    /* its last command asks for the memory in use */
     size_t asked; /* the place of the first server's answer; the others follow */
@@ -116,6 +117,7 @@ struct warm_sender *warm_sender_new(const struct warm_sender_options *options)
     sender->asking = redis_pipe_new(options->redis);
     for (int i = 0; i < 2; i++) {
         sender->batches[i].pipe = redis_pipe_new(options->redis);
+        arena_init(&sender->batches[i].keys, 0);
     }
     sender->filling = &sender->batches[0];
     KOL_ASSERT(pthread_mutex_init(&sender->lock, NULL) == 0);
@@ -137,6 +139,7 @@ void warm_sender_free(struct warm_sender **sender)
     pthread_join(old->thread, NULL);
     for (int i = 0; i < 2; i++) {
         redis_pipe_free(&old->batches[i].pipe);
+        arena_free(&old->batches[i].keys);
         free(old->batches[i].sent);
     }
     redis_pipe_free(&old->asking);
@@ -158,7 +161,11 @@ void warm_sender_put(struct warm_sender *sender, const struct serve_write *write
         batch->sent = mem_realloc(batch->sent, batch->room * sizeof *batch->sent);
     }
     batch->sent[batch->count++] =
-        (struct warm_sent){part, bytes, serve_put(batch->pipe, write), SERVE_REFUSED};
+        (struct warm_sent){.part = part,
+                           .bytes = bytes,
+                           .place = serve_put(batch->pipe, write),
+                           .done = SERVE_REFUSED,
+                           .key = write->first ? arena_copy(&batch->keys, write->key) : STR("")};
     batch->bytes += way_bytes;
 }
 
@@ -180,6 +187,7 @@ size_t warm_sender_going(const struct warm_sender *sender)
 static void empty(struct batch *batch)
 {
     redis_clear(batch->pipe);
+    arena_reset(&batch->keys);
     batch->count = 0;
     batch->bytes = 0;
     batch->asks = false;
@@ -419,7 +427,9 @@ static struct str read_answers(struct batch *batch)
     struct str why = {0};
     for (size_t i = 0; i < batch->count; i++) {
         struct str word;
-        batch->sent[i].done = serve_written(batch->pipe, batch->sent[i].place, &word);
+        batch->sent[i].done = batch->sent[i].key.len
+                                  ? serve_tried(batch->pipe, batch->sent[i].place, &word)
+                                  : serve_written(batch->pipe, batch->sent[i].place, &word);
         if (batch->sent[i].done == SERVE_REFUSED) {
             why = word;
         }

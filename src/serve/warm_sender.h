@@ -20,6 +20,7 @@ struct warm_sent {
     int64_t bytes;
     size_t place; /* in the pipe */
     enum serve_done done;
+    struct str key; /* of a write with `first`: SERVE_AGAIN, it is to be put once more */
 };
 
 /* What a pipe came to, in the order in which its keys were put in. */

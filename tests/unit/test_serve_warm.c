@@ -334,6 +334,62 @@ static void what_is_there_already_is_kept_unless_it_is_full(void **state)
     assert_string_equal(field_of(profile(3), "generation"), "2");
 }
 
+/* How often the server ran a command since it was last reset. */
+static int64_t calls_of(const char *command)
+{
+    char line[64];
+    int64_t calls = 0;
+    snprintf(line, sizeof line, "cmdstat_%s:calls=", command);
+    const struct str info = say("INFO %s", "commandstats")->text;
+    const char *at = memmem(info.ptr, info.len, line, strlen(line));
+    for (at = at ? at + strlen(line) : ""; *at >= '0' && *at <= '9'; at++) {
+        calls = calls * 10 + (*at - '0');
+    }
+    return calls;
+}
+
+static void what_is_new_goes_without_the_script(void **state)
+{
+    struct world world = small_world;
+    const struct warm_options options = options_of();
+    (void)state;
+    run(&world, &options);
+    assert_int_equal(calls_of("restore"), 563 + 1); /* that of the metadata in a script */
+    assert_true(calls_of("evalsha") + calls_of("eval") < 20); /* sets, the metadata */
+    /* One in ten is there, and older: it is found out one by one. */
+    say("FLUSHALL", "");
+    say("CONFIG RESETSTAT", "");
+    for (int64_t i = 0; i < 500; i += 10) {
+        redis_clear(ask);
+        redis_addf(ask, "HSET %S generation 0 snapshot %d", profile(i), INT64_C(76));
+        run_pipe(ask);
+    }
+    struct warm_report report = run(&world, &options);
+    assert_int_equal(SUM(&report, written), 568);
+    assert_int_equal(SUM(&report, keys), 568);
+    assert_true(calls_of("evalsha") + calls_of("eval") < 20 + 50);
+    assert_string_equal(field_of(profile(490), "generation"), "1");
+    assert_string_equal(metadata("keys_profiles"), "500");
+}
+
+static void a_server_that_does_not_restore_is_given_fields(void **state)
+{
+    struct world world = small_world;
+    const struct warm_options options = options_of();
+    (void)state;
+    redis_clear(ask);
+    redis_addf(ask, "ACL SETUSER default -restore");
+    run_pipe(ask);
+    const struct warm_report report = run(&world, &options);
+    redis_clear(ask);
+    redis_addf(ask, "ACL SETUSER default +restore");
+    run_pipe(ask);
+    assert_int_equal(SUM(&report, written), 568);
+    assert_int_equal(SUM(&report, refused), 0);
+    assert_string_equal(field_of(profile(499), "name"), "n499");
+    assert_string_equal(field_of(profile(0), "name"), "n0");
+}
+
 static void only_the_parts_that_are_named_are_written(void **state)
 {
     struct world world = small_world;
@@ -796,6 +852,8 @@ int main(void)
         cmocka_unit_test_setup(a_dry_run_counts_and_needs_no_redis, begin_test),
         cmocka_unit_test_setup(all_keys_are_written_with_a_life_and_told_of, begin_test),
         cmocka_unit_test_setup(what_is_there_already_is_kept_unless_it_is_full, begin_test),
+        cmocka_unit_test_setup(what_is_new_goes_without_the_script, begin_test),
+        cmocka_unit_test_setup(a_server_that_does_not_restore_is_given_fields, begin_test),
         cmocka_unit_test_setup(only_the_parts_that_are_named_are_written, begin_test),
         cmocka_unit_test_setup(an_estimate_that_is_too_high_leaves_nothing_out, begin_test),
         cmocka_unit_test_setup(scores_are_written_in_their_older_form_if_told_to, begin_test),
