@@ -10,6 +10,7 @@ import collections
 import itertools
 import random
 import shutil
+from datetime import datetime
 
 import pytest
 
@@ -22,9 +23,10 @@ from support import Kol, wait_until
 pytestmark = pytest.mark.release_only  # a program with sanitizers cannot be given another clock
 
 HOUR = 3600
+MINUTE_NS = 60 * 10**9
 LEAST = 0.95
-STEP = 10.0  # seconds that the clock is moved on at once
-PER_STEP = 10  # requests in between
+STEP = 20.0  # seconds that the clock is moved on at once
+PER_STEP = 20  # requests in between
 ZIPF = 1.0
 
 # How many of a hundred requests are of a kind.
@@ -97,7 +99,7 @@ class Day:
             wait_until(lambda: self.last_warm() != then, "the server to have warmed Redis", timeout=120)
         wait_until(lambda: tier_of(self.server)["redis"]["channel"], "the server to be told of changes")
         self.answers = collections.Counter()  # (kind, tier)
-        self.began, self.reopened = clock.seconds(), 0
+        self.began, self.reopened, self.warms = clock.seconds(), 0, []
         clock.wait()
 
     def last_warm(self):
@@ -114,6 +116,8 @@ class Day:
                 assert reply.status == 200, (kind, reply)
                 self.answers[kind, tier_that_answered(reply)] += 1
             self.clock.move(STEP)
+            if self.clock.ahead_ns % (5 * MINUTE_NS) == 0:
+                self.warms.append(datetime.fromisoformat(self.last_warm()))
         self.hours = (self.clock.seconds() - self.began) / HOUR
         asker.close()
 
@@ -124,6 +128,10 @@ class Day:
         except ConnectionError:
             self.reopened += 1
             return asker.get(path)
+
+    def longest(self):
+        """The longest time between two warms, in seconds."""
+        return max((then - before).total_seconds() for before, then in itertools.pairwise(self.warms))
 
     def kinds(self):
         """Those that Redis is asked for."""
@@ -147,7 +155,7 @@ class Day:
 
     def tell(self, title):
         print(f"\n{title}: {sum(self.answers.values())} requests in {self.hours:.2f} h, connection opened "
-              f"{self.reopened} times more")  # fmt: skip
+              f"{self.reopened} times more, {len(set(self.warms))} warms, {self.longest():.0f} s apart")  # fmt: skip
         for name, kinds in [*((kind, [kind]) for kind in SHARES), ("all", list(SHARES)), ("of Redis", self.kinds())]:
             print(f"  {name:16} {self.rate(kinds):8.3%}  {self.rows(kinds)}")
         print(f"  by its own counts {self.rate_by_counts():.3%}: {tier_of(self.server)}")
@@ -178,6 +186,7 @@ def day(kol_bin, redis_start, clock, tmp_path):
 def check(day, kol, hours, enough):
     """After a warm, and warmed: enough. Not warmed: too little, so that this tells the two apart."""
     day.ask(paths_by_kind(kol), hours)
+    assert (len(set(day.warms)) > 2 * hours) == enough, "the server warms by its own schedule"
     day.tell(f"{'all keys' if day.first else 'what lives between snapshots'} asked in Redis")
     assert day.hours >= hours
     kept = day.rate(day.kinds()) > LEAST and day.rate_by_counts() > LEAST
@@ -201,7 +210,9 @@ def reference(kol_bin, tmp_path_factory):
 
 @pytest.mark.long
 @pytest.mark.timeout(3600)
-@pytest.mark.parametrize("first, warms, hours", [(True, True, 24), (False, True, 24), (True, False, 4), (False, False, 4)])
+@pytest.mark.parametrize(
+    "first, warms, hours", [(True, True, 24), (False, True, 24), (True, False, 4), (False, False, 4)]
+)
 def test_a_day_behind_a_warm(kol_bin, reference, day, first, warms, hours):
     """Of the reference world."""
     check(day(reference, first, warms), Kol(kol_bin, reference), hours, warms)
