@@ -43,6 +43,20 @@ def shape_of(key):
     raise AssertionError(f"no documented key looks like {key!r}")
 
 
+def fields_by_json(text):
+    """The members of a JSON object as the fields of a hash, byte for byte: texts and times without
+    quotes, all else as it stands there; null is no field."""
+    fields, at = {}, text.index("{") + 1
+    scan = json.JSONDecoder().raw_decode
+    while text[at] != "}":
+        name, at = scan(text, at + (text[at] == ","))
+        value, end = scan(text, at + 1)
+        if value is not None:
+            fields[name] = value if isinstance(value, str) else text[at + 1 : end]
+        at = end
+    return fields
+
+
 def as_text(value):
     """A member of an answer, whose numbers were read as text, as the field of a hash."""
     return str(value).lower() if isinstance(value, bool) else value
@@ -136,6 +150,29 @@ def test_every_profile_is_there_by_both_keys(warmed, kols):
             one.pop("cached_at")
             one.pop("also_on", None)
         assert fields == other, kol_id
+
+
+def test_every_hash_is_the_answer_byte_for_byte(warmed, kols):
+    """What is left of the answer once the JSON around its members is gone, for all values there are."""
+    paths = {"stats:platform": "/api/v1/stats/platform"}
+    for platform, kol_id in kols:
+        paths[f"kol:profile:{platform}:{kol_id}"] = f"/api/v1/kols/{platform}:{kol_id}"
+        paths[f"kol:score:{platform}:{kol_id}"] = f"/api/v1/kols/{platform}:{kol_id}/scores"
+    for key in warmed.server.keys("stats:daily:*"):
+        paths[key] = "/api/v1/stats/daily/" + key.rsplit(":", 1)[1]
+    for key in warmed.server.keys("content:detail:*"):
+        platform, _, content_id = key.removeprefix("content:detail:").partition(":")
+        if platform in PLATFORM.split("|"):
+            paths[key] = f"/api/v1/content/{content_id}", platform
+    assert sum(key.startswith("content:") for key in paths) > 10
+    for key, path in paths.items():
+        path, query = (path[0], {"platform": path[1]}) if isinstance(path, tuple) else (path, {})
+        reply = warmed.served.ask(path, **query)
+        assert reply.status == 200, reply
+        fields = warmed.redis.hgetall(key)
+        for name in ("cached_at", "event_time", "version"):
+            fields.pop(name, None)
+        assert fields == fields_by_json(reply.body.decode()), key
 
 
 def test_scores_are_there_by_both_keys(warmed, kols):
