@@ -9,12 +9,13 @@ set -eu
 # shellcheck source=tools/common.sh
 . "$(dirname "$0")/common.sh"
 
-# One place for every package name. They are the same on Debian 12 and 13.
+# One place for every package name. They are the same on Debian 12 and 13; libssl-dev is for TLS to
+# Redis, which libhiredis-dev has on 13.
 packages_of() {
     case $1 in
     build) echo ca-certificates gcc git libavro-dev libbrotli-dev libc6-dev libcjson-dev libcmocka-dev \
         libgnutls28-dev libhiredis-dev libjansson-dev liblmdb-dev libmicrohttpd-dev libsqlite3-dev \
-        libxxhash-dev libzstd-dev meson ninja-build pkgconf python3 python3-venv zlib1g-dev ;;
+        libssl-dev libxxhash-dev libzstd-dev meson ninja-build pkgconf python3 python3-venv zlib1g-dev ;;
     make) echo make ;;
     test) echo curl man-db openssl procps redis-server shellcheck util-linux ;;
     shell) echo shellcheck ;;
