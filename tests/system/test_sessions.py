@@ -278,11 +278,13 @@ def test_cookies_that_are_none(serve, keys):
     problem(ask(server, {"Cookie": good}, **{"X-API-Key": "wrong"}), 401, "key_invalid")
 
 
-def raw(server, data):
+def raw(server, data, stays=False):
+    """The beginning of what is answered; `stays`: without closing this side, as who leaves would."""
     host, port = server.address.split(":")
     with socket.create_connection((host, int(port)), timeout=30) as sock:
         sock.sendall(data)
-        sock.shutdown(socket.SHUT_WR)
+        if not stays:
+            sock.shutdown(socket.SHUT_WR)
         return sock.recv(65536)
 
 
@@ -297,6 +299,10 @@ def test_a_body_is_read_once_it_is_known_who_sends_it(serve, keys):
         b'{"event_id":"s1","event_time":"2025-01-01T00:00:00Z","event_type":"profile","platform":"tiktok",'
         b'"username":"ana"}'
     )
+    # Head and body in one packet, before it is known who sends them.
+    head = f"POST {EVENTS} HTTP/1.1\r\nHost: x\r\nCookie: {cookie['Cookie']}\r\nContent-Length: {len(event)}\r\n"
+    head += "Content-Type: application/json\r\n\r\n"
+    assert raw(server, head.encode() + event, stays=True).startswith(b"HTTP/1.1 202")
     big = b"\n".join(event.replace(b'"s1"', b'"s%d"' % i) for i in range(3000))
     connection = http.client.HTTPConnection(server.address, timeout=30)
     for body in (event, big):
@@ -450,12 +456,17 @@ def test_what_redis_says_is_not_believed_blindly(machines, keys, redis_start):
         problem(ask(server, cookie), 401, "session_over")
 
 
-def test_sessions_live_through_an_outage(machines, keys, redis_start):
+@pytest.mark.parametrize("how", ["frozen", "cut off"])  # what was sent arrives late, or never
+def test_sessions_live_through_an_outage(machines, keys, redis_start, redis_proxy, how):
     key = keys("read")
     redis = redis_start()
-    here, there = machines(2, *redis_flags(redis.url))
+    proxy = redis_proxy(redis)
+    here, there = machines(2, *redis_flags(proxy.url))
     before, unused, ending = (sign_in(here, key) for _ in range(3))
-    redis.freeze()
+    if how == "frozen":
+        redis.freeze()
+    else:
+        proxy.do("cut")
     # Begun before: whoever has seen it goes on with it; who has not says that he cannot tell.
     wait_until(lambda: ask(here, before).status == 200, "the server to go on")
     reply = ask(there, unused)
@@ -468,6 +479,7 @@ def test_sessions_live_through_an_outage(machines, keys, redis_start):
     meanwhile = sign_in(here, key)
     assert ask(here, meanwhile).status == 200
     redis.thaw()
+    proxy.do("pass")
     # Redis is told of both, and then the other machine knows.
     wait_until(lambda: redis.text.exists(f"session:{hash_of(meanwhile)}"), "redis to be told of a sign-in")
     wait_until(lambda: not redis.text.exists(f"session:{hash_of(ending)}"), "redis to be told of a sign-out")
