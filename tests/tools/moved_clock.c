@@ -34,9 +34,9 @@ enum {
     REAL_S = 1000000000 /* seconds: deadlines beyond are of the wall clock, none since the start */
 };
 
-/* What a thread does that has waited for a condition before. Beginning to wait until a time it
- * notes by how much the clock was ahead: a test that moved the clock on and sees all threads rest
- * knows that each has done what was due. */
+/* What a thread does; one has a place here from its first wait for a condition on. Beginning to
+ * wait until a time it notes by how much the clock was ahead: a test that moved the clock on and
+ * sees all threads rest knows that each has done what was due. */
 enum { BUSY = 0, RESTS = -1, GONE = -2, RESTS_AT = 1 /* + ahead_ns */ };
 
 struct page {
@@ -54,12 +54,18 @@ static pthread_key_t at_end;
 
 typedef int clockwait(pthread_cond_t *, pthread_mutex_t *, clockid_t, const struct timespec *);
 typedef int wake(pthread_cond_t *);
+typedef int create(pthread_t *, const pthread_attr_t *, void *(*)(void *), void *);
 static clockwait *real_clockwait;
 static wake *real_signal, *real_broadcast;
+static create *real_create;
 
-static void leave(void *place)
+static void leave(void *argument)
 {
-    atomic_store(&((struct place *)place)->does, GONE);
+    struct place *place = argument;
+    if (place) {
+        atomic_store(&place->cond, 0);
+        atomic_store(&place->does, GONE);
+    }
 }
 
 __attribute__((constructor)) static void open_page(void)
@@ -68,6 +74,7 @@ __attribute__((constructor)) static void open_page(void)
     real_clockwait = (clockwait *)dlsym(RTLD_NEXT, "pthread_cond_clockwait");
     real_signal = (wake *)dlsym(RTLD_NEXT, "pthread_cond_signal");
     real_broadcast = (wake *)dlsym(RTLD_NEXT, "pthread_cond_broadcast");
+    real_create = (create *)dlsym(RTLD_NEXT, "pthread_create");
     (void)pthread_key_create(&at_end, leave);
     const int fd = path ? open(path, O_RDWR | O_CLOEXEC) : -1;
     if (fd >= 0) {
@@ -126,15 +133,61 @@ __attribute__((visibility("default"))) time_t time(time_t *out)
 
 /* ---- waiting until then ---- */
 
-/* The thread's own; NULL: there are more threads than places, or it is not the time yet. */
+/* A place that a thread left, else a new one; NULL: there are more threads than places. */
+static struct place *take_place(void)
+{
+    for (int64_t i = 0; i < atomic_load(&page->count) && i < PLACES; i++) {
+        int64_t gone = GONE;
+        if (atomic_compare_exchange_strong(&page->places[i].does, &gone, BUSY)) {
+            return &page->places[i];
+        }
+    }
+    const int64_t place = atomic_fetch_add(&page->count, 1);
+    return place < PLACES ? &page->places[place] : NULL;
+}
+
 static struct place *own_place(void)
 {
-    const int64_t place = own || !real_clockwait ? PLACES : atomic_fetch_add(&page->count, 1);
-    if (place < PLACES) {
-        own = &page->places[place];
+    if (!own && real_clockwait) {
+        own = take_place();
         (void)pthread_setspecific(at_end, own);
     }
     return own;
+}
+
+struct start {
+    void *(*run)(void *);
+    void *argument;
+    struct place *place;
+};
+
+static void *run_thread(void *argument)
+{
+    struct start *start = argument, given = *start;
+    free(start);
+    own = given.place;
+    (void)pthread_setspecific(at_end, own);
+    return given.run(given.argument);
+}
+
+/* A thread that is begun after the clock was moved does something from its beginning on. Earlier
+ * ones are counted from their first wait: some of them wait in epoll_wait() alone, for ever. */
+__attribute__((visibility("default"))) int pthread_create(pthread_t *restrict thread,
+                                                          const pthread_attr_t *restrict attributes,
+                                                          void *(*run)(void *),
+                                                          void *restrict argument)
+{
+    struct start *start = atomic_load(&page->ahead_ns) ? malloc(sizeof *start) : NULL;
+    if (!start) {
+        return real_create(thread, attributes, run, argument);
+    }
+    *start = (struct start){run, argument, take_place()};
+    const int rc = real_create(thread, attributes, run_thread, start);
+    if (rc != 0) {
+        leave(start->place);
+        free(start);
+    }
+    return rc;
 }
 
 /* Waits for a short time of the system's clock, and says then that somebody may have called, as a
