@@ -354,7 +354,7 @@ static void what_is_new_goes_without_the_script(void **state)
     const struct warm_options options = options_of();
     (void)state;
     run(&world, &options);
-    assert_int_equal(calls_of("restore"), 563 + 1); /* that of the metadata in a script */
+    assert_int_equal(calls_of("restore"), 563 + 1);           /* that of the metadata in a script */
     assert_true(calls_of("evalsha") + calls_of("eval") < 20); /* sets, the metadata */
     /* One in ten is there, and older: it is found out one by one. */
     say("FLUSHALL", "");
