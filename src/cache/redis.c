@@ -151,6 +151,11 @@ const char *redis_name(const struct redis *redis)
     return redis->name;
 }
 
+const char *redis_password(const struct redis *redis)
+{
+    return redis->options.password ? redis->options.password : "";
+}
+
 void redis_counts(struct redis *redis, struct redis_counts *out)
 {
     *out = (struct redis_counts){0};

@@ -78,6 +78,10 @@ void redis_close(struct redis **redis);
  * and no password. */
 const char *redis_name(const struct redis *redis);
 
+/* The password that it logs in with, or "": what is known to whoever may log in so, and to nobody
+ * who sees what is in Redis by another way. Never for a log or an answer. */
+const char *redis_password(const struct redis *redis);
+
 /* ---- pipes ---- */
 
 /* An empty pipe, which may be used many times. */
