@@ -22,7 +22,7 @@
 enum { LOOK_AGAIN_MS = 5, LOOK_AGAIN_MAX_MS = 40 };
 
 #define MS INT64_C(1000000) /* in nanoseconds */
-#define COUNT_MOST 1e15 /* as the schemas have it */
+#define COUNT_MOST 1e15     /* as the schemas have it */
 
 bool api_ask_init(struct api_asked *asked, struct http_call *call, enum serve_key kind,
                   struct str first, struct str second)

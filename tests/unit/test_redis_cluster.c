@@ -159,7 +159,7 @@ static void test_a_pipe_takes_as_long_as_its_slowest_node(void **state)
     struct redis *redis = open_redis(&options);
     struct redis_pipe *pipe = redis_pipe_new(redis);
     for (int i = 0; i < PRIMARIES; i++) {
-        char key[32];
+        char key[96];
         snprintf(key, sizeof key, "{%s}list", key_at(i));
         redis_addf(pipe, "BLPOP %s 0.3", key);
     }
