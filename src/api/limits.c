@@ -159,13 +159,15 @@ static void count_told(const struct http_spent *spent, size_t count)
     metrics_add(METRIC_LIMITS_TOLD, "failed", (int64_t)count - told);
 }
 
-/* True: something is left to be told. */
-static bool tell(struct api_limits *limits)
+/* What is left to be told after an exchange: nothing, more at once, or what must wait. */
+enum left { LEFT_NOTHING, LEFT_MORE, LEFT_FOR_LATER };
+
+static enum left tell_some(struct api_limits *limits)
 {
     struct tier *tier = limits->api->tier;
     struct redis_pipe *pipe = tier ? tier_pipe(tier) : NULL;
     if (tier && !pipe) {
-        return true; /* it is left alone for now */
+        return LEFT_FOR_LATER; /* Redis is left alone for now */
     }
     const size_t count = http_rates_drain(limits->server, limits->spent, AT_ONCE);
     if (tier) {
@@ -176,7 +178,20 @@ static bool tell(struct api_limits *limits)
     }
     http_rates_merge(limits->server, limits->spent, count);
     count_told(limits->spent, count);
-    return count == AT_ONCE;
+    return count < AT_ONCE ? LEFT_NOTHING : limits->spent[0].told ? LEFT_MORE : LEFT_FOR_LATER;
+}
+
+/* Tells of all callers, however many: a moment's wait between exchanges would make what is told of
+ * many thousands too old to count. True: something is left to be told later. */
+static bool tell(struct api_limits *limits)
+{
+    enum { LONGEST_MS = 500 }; /* whoever stops the server waits for it */
+    const int64_t until_ns = clock_mono_ns() + LONGEST_MS * INT64_C(1000000);
+    enum left left = LEFT_MORE;
+    while (left == LEFT_MORE && clock_mono_ns() < until_ns) {
+        left = tell_some(limits);
+    }
+    return left != LEFT_NOTHING;
 }
 
 /* ---- the thread ---- */
