@@ -244,6 +244,7 @@ static struct l1_load *load(struct http_call *call, struct l1_load *l1_load,
  * a call is handled once. */
 static void load_by_copy(struct http_call *copy, struct l1_load *l1_load)
 {
+    http_uncork(); /* calls that are ended do not wait for it */
     for (;;) {
         l1_load = load(copy, l1_load, NULL);
         if (!l1_load) {

@@ -88,6 +88,7 @@ static void *run(void *user)
             if (http_cancelled(calls[i].call) || (asked && asked->read == TIER_HIT)) {
                 calls[i].work(calls[i].call);
             } else if (!http_run(http_call_server(calls[i].call), calls[i].work, calls[i].call)) {
+                http_uncork();
                 calls[i].work(calls[i].call); /* late rather than not at all */
             }
         }

@@ -233,6 +233,7 @@ static bool take_ahead(struct api_asked *asked)
 
 enum tier_read api_ask_once(struct api_asked *asked)
 {
+    http_uncork(); /* calls that are ended do not wait for this one's exchange, or load */
     struct redis_pipe *pipe = tier_pipe(asked->tier);
     enum tier_read read = TIER_SKIPPED;
     if (pipe) {
@@ -419,6 +420,7 @@ enum kol_status api_ask(struct api_asked *asked, struct kol_error *err)
         return kol_fail(err, KOL_NOT_FOUND, "redis is not to be asked now");
     }
     if (read == TIER_HIT && asked->hash.older_form && asked->hash.snapshot) {
+        http_uncork(); /* its handler asks Redis again */
         return kol_fail(err, KOL_NOT_FOUND, "the copy knows more than the older form of a score");
     }
     enum kol_status status = read == TIER_HIT ? KOL_OK : load_by_turns(asked, err);

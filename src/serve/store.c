@@ -36,8 +36,9 @@ bool store_number(const struct serve_field *fields, size_t count, const char *na
         return true;
     }
     /* No sign and no fraction, as the scripts read it. */
-    return field->value.len < 17 && strspn(field->value.ptr, "0123456789") >= field->value.len &&
-           str_to_int64(field->value, out) && *out <= INT64_C(1) << 53;
+    const struct str text = field->value;
+    return text.len > 0 && text.len < 17 && text.ptr[0] >= '0' && text.ptr[0] <= '9' &&
+           str_to_int64(text, out) && *out <= INT64_C(1) << 53;
 }
 
 static struct str put_number(char room[STORE_NUMBER], int64_t number)

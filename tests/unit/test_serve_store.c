@@ -892,6 +892,33 @@ static void test_a_server_that_does_not_restore_unpacks(void **state)
 
 /* ---- two versions ---- */
 
+/* Texts lie side by side in a block that ends with the last of them: a sanitizer sees who reads on.
+ */
+static void test_the_last_text_of_a_hash_ends_where_it_ends(void **state)
+{
+    (void)state;
+    char filling[64]; /* longer ones, and Redis would give the fields in an order of its own */
+    memset(filling, 'f', sizeof filling);
+    for (size_t more = 0; more < 16; more++) {
+        struct arena own;
+        struct serve_hash hash;
+        arena_init(&own, 64);
+        redis_clear(pipe_);
+        redis_addf(pipe_, "DEL kol:profile:tiktok:full");
+        for (int64_t i = 0; i < 50; i++) {
+            const struct str text = {filling, i ? sizeof filling : sizeof filling - more};
+            redis_addf(pipe_, "HSET kol:profile:tiktok:full %d %S", 100 + i, text);
+        }
+        redis_addf(pipe_, "HSET kol:profile:tiktok:full version 7");
+        const size_t place = serve_ask(pipe_, SERVE_KEY_PROFILE_ON, STR("kol:profile:tiktok:full"));
+        run_pipe(pipe_);
+        assert_int_equal(serve_take_hash(pipe_, place, SERVE_KEY_PROFILE_ON, &own, &hash),
+                         SERVE_HELD);
+        assert_int_equal(hash.version, 7);
+        arena_free(&own);
+    }
+}
+
 static void test_fields_of_another_version_are_read_and_told_apart(void **state)
 {
     (void)state;
@@ -965,6 +992,7 @@ int main(void)
         cmocka_unit_test_setup(test_readers_see_sets_whole_while_they_are_replaced, clear),
         cmocka_unit_test_setup(test_a_full_server_refuses, clear),
         cmocka_unit_test_setup(test_a_server_that_does_not_restore_unpacks, clear),
+        cmocka_unit_test_setup(test_the_last_text_of_a_hash_ends_where_it_ends, clear),
         cmocka_unit_test_setup(test_fields_of_another_version_are_read_and_told_apart, clear),
         cmocka_unit_test_setup(test_a_lock_is_had_by_one_and_given_back_by_it, clear),
     };
