@@ -5,6 +5,7 @@
 #include "redis_cluster_fixture.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #include "cache/redis_parts.h"
 
@@ -181,7 +182,7 @@ static void *ask_often(void *shared)
     static _Atomic int64_t numbers = 10000;
     struct redis_pipe *pipe = redis_pipe_new(shared);
     for (int i = 0; i < PIPES; i++) {
-        const int64_t first = numbers += 20;
+        const int64_t first = atomic_fetch_add(&numbers, 20);
         add_mixed(pipe, first, 20);
         KOL_ASSERT(redis_run(pipe, in_ms(60000), NULL) == KOL_OK);
         check_mixed(pipe, first, 20);
