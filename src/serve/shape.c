@@ -338,7 +338,7 @@ static const struct shape_member *find(const struct shape_member *members, size_
 /* Names of schemas are words: nothing in them is escaped. */
 static void put_name(struct str name, bool first, struct buf *out)
 {
-    buf_append(out, ",\"" + first, 2 - first);
+    buf_puts(out, first ? "\"" : ",\"");
     buf_put(out, name);
     buf_append(out, "\":", 2);
 }
