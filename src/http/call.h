@@ -330,6 +330,8 @@ void http_watch_open(struct http_watch *watch, struct http_conn *conn);
 void http_watch_close(struct http_watch *watch, struct http_conn *conn);
 /* From the hand-over on: its deadline and its client. False: the server stops. */
 bool http_watch_call(struct http_watch *watch, struct http_call *call);
+/* False: the server stops, and what sleeps from now on is waited for by nobody. */
+bool http_watch_open_for_calls(struct http_watch *watch);
 void http_watch_no_deadline(struct http_watch *watch, struct http_call *call);
 /* The library is done with the request. */
 void http_watch_forget(struct http_watch *watch, struct http_call *call);

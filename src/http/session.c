@@ -59,10 +59,13 @@ void http_session_ask(struct http_call *call)
     atomic_fetch_add(&server->working, 1);
     atomic_fetch_add(&server->sleeping, 1);
     MHD_suspend_connection(call->mhd);
-    if (pool_try_submit(server->pool, ask, call)) {
-        return;
+    /* Behind `sleeping`: a stop that is not seen here waits for this connection to wake. */
+    if (http_watch_open_for_calls(server->watch)) {
+        if (pool_try_submit(server->pool, ask, call)) {
+            return;
+        }
+        atomic_fetch_add_explicit(&server->refused_busy, 1, memory_order_relaxed);
     }
-    atomic_fetch_add_explicit(&server->refused_busy, 1, memory_order_relaxed);
     call->session = HTTP_SESSION_BUSY;
     MHD_resume_connection(call->mhd);
     atomic_fetch_sub(&server->sleeping, 1);
@@ -84,7 +87,7 @@ struct http_answer *http_session_refusal(struct http_call *call)
                                    http_call_id(call), "Retry-After: 1\n");
     case HTTP_SESSION_BUSY:
         return http_problem_answer(
-            app, "busy", STR("All workers are busy and as many calls as may wait are waiting."),
+            app, "busy", STR("The server is stopping, or as many calls as may wait are waiting."),
             http_call_id(call), "Retry-After: 1\n");
     default: return NULL;
     }

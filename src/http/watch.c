@@ -123,6 +123,14 @@ bool http_watch_call(struct http_watch *watch, struct http_call *call)
     return open;
 }
 
+bool http_watch_open_for_calls(struct http_watch *watch)
+{
+    pthread_mutex_lock(&watch->mutex);
+    const bool open = !watch->closed;
+    pthread_mutex_unlock(&watch->mutex);
+    return open;
+}
+
 void http_watch_no_deadline(struct http_watch *watch, struct http_call *call)
 {
     pthread_mutex_lock(&watch->mutex);
