@@ -289,9 +289,10 @@ enum http_session api_signed_find(struct api *api, struct str token, int64_t unt
 enum kol_status api_signed_begin(struct api *api, const struct http_identity *who,
                                  int64_t expires_us, int64_t until_ns, struct buf *token,
                                  struct kol_error *err) KOL_CHECKED;
-/* Ends the session of a token, if there is one. */
-void api_signed_end(struct api *api, struct str token, int64_t until_ns);
-/* Tells Redis what began and ended while it did not answer. */
+/* Ends the session of a token, if there is one. False: nobody can tell now, or no store that has it
+ * can be told; it may go on. */
+bool api_signed_end(struct api *api, struct str token, int64_t until_ns);
+/* Tells Redis what began and ended while it did not answer: as much as a moment takes. */
 void api_signed_settle(struct api *api);
 
 struct api_usage;

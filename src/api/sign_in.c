@@ -83,7 +83,7 @@ enum kol_status api_sign_in(struct http_call *call, struct kol_error *err)
     status = api_signed_begin(api, &who, expires_us, http_call_deadline_ns(call), &token, err);
     if (status == KOL_OK) {
         metrics_add(METRIC_SIGN_INS, "done", 1);
-        api_signed_end(api, token_of(call), http_call_deadline_ns(call)); /* that of before */
+        (void)api_signed_end(api, token_of(call), http_call_deadline_ns(call)); /* of before */
         put_cookie(call, buf_str(&token), (expires_us - now_us) / CLOCK_US_PER_SECOND);
         status = answer(call, &who, expires_us);
     }
@@ -95,8 +95,10 @@ enum kol_status api_sign_out(struct http_call *call, struct kol_error *err)
 {
     (void)err;
     struct api *api = api_of(call);
-    if (!api->options.open) {
-        api_signed_end(api, token_of(call), http_call_deadline_ns(call));
+    if (!api->options.open && !api_signed_end(api, token_of(call), http_call_deadline_ns(call))) {
+        http_put_header(call, "Retry-After", "1");
+        return http_problem(call, "session_untold",
+                            "What sessions are kept in does not answer: this one may go on.");
     }
     put_cookie(call, STR(""), 0);
     return KOL_OK;

@@ -28,6 +28,7 @@
 #include "base/clock.h"
 #include "base/logger.h"
 #include "base/metrics.h"
+#include "base/signals.h"
 
 enum {
     TOKEN_CHARS = 43, /* 256 bits in the letters of base64 */
@@ -41,6 +42,7 @@ enum {
 #define NS INT64_C(1000000000)
 #define FRESH_NS (5 * NS)                  /* what is kept counts so long unasked */
 #define ASKED_NS (1 * NS)                  /* while one asks again, others go on with it so long */
+#define SETTLING_NS (NS / 5)               /* after that no further one is settled in one go */
 #define UNKNOWN_NS (2 * NS)                /* that a token stands for nobody counts so long */
 #define OVER_US (60 * CLOCK_US_PER_SECOND) /* a sign-out that Redis knows of, for who settles */
 
@@ -187,20 +189,29 @@ static struct entry *choose_entry(struct entry set[WAYS])
     return worst;
 }
 
-/* `session` NULL: the token stands for nobody. */
+/* `session` NULL: the token stands for nobody. `since_ns`: when whoever says so began to ask. Of a
+ * session that was ended since he says what is over. */
 static void keep(struct api_signed *table, const unsigned char hash[KEYS_HASH_BYTES],
-                 const struct session *session)
+                 const struct session *session, int64_t since_ns)
 {
     struct entry *set;
     pthread_mutex_t *lock = lock_set(table, hash, &set);
     struct entry *entry = find_entry(set, hash);
-    entry = entry ? entry : choose_entry(set);
-    *entry = (struct entry){.known = session != NULL, .seen_ns = clock_mono_ns()};
-    memcpy(entry->hash, hash, KEYS_HASH_BYTES);
-    if (session) {
+    const bool ended = session && entry && !entry->known && entry->seen_ns >= since_ns;
+    if (!ended) {
+        entry = entry ? entry : choose_entry(set);
+        *entry = (struct entry){.known = session != NULL, .seen_ns = clock_mono_ns()};
+        memcpy(entry->hash, hash, KEYS_HASH_BYTES);
+    }
+    if (session && !ended) {
         entry->session = *session;
     }
     pthread_mutex_unlock(lock);
+}
+
+static void forget(struct api_signed *table, const unsigned char hash[KEYS_HASH_BYTES])
+{
+    keep(table, hash, NULL, 0);
 }
 
 /* What is kept; `however_old`: also where it is due to be asked again. */
@@ -396,6 +407,7 @@ static enum http_session look_up(struct api *api, const unsigned char hash[KEYS_
                                  int64_t until_ns, struct session *out)
 {
     const char *from = "live";
+    const int64_t since_ns = clock_mono_ns();
     enum http_session found = ask_live(api, hash, out);
     if (api->tier && (found == HTTP_SESSION_ASK || found == HTTP_SESSION_UNTOLD)) {
         from = "redis";
@@ -409,7 +421,7 @@ static enum http_session look_up(struct api *api, const unsigned char hash[KEYS_
         metrics_add(METRIC_SESSION_LOOKUPS, kept ? "kept" : "untold", 1);
         return kept ? HTTP_SESSION_HELD : HTTP_SESSION_UNTOLD;
     }
-    keep(api->signed_in, hash, found == HTTP_SESSION_HELD ? out : NULL);
+    keep(api->signed_in, hash, found == HTTP_SESSION_HELD ? out : NULL, since_ns);
     metrics_add(METRIC_SESSION_LOOKUPS, found == HTTP_SESSION_HELD ? from : "none", 1);
     return found;
 }
@@ -468,35 +480,51 @@ enum kol_status api_signed_begin(struct api *api, const struct http_identity *wh
         }
     }
     if (status == KOL_OK) {
-        keep(api->signed_in, hash, &session);
+        keep(api->signed_in, hash, &session, clock_mono_ns());
     }
     return status;
 }
 
-void api_signed_end(struct api *api, struct str token, int64_t until_ns)
+/* Ends it in the stores. Where only Redis can be told, that is enough if the live store has not got
+ * it; where only the live store can, whoever settles tells Redis. */
+static bool end_stored(struct api *api, const unsigned char hash[KEYS_HASH_BYTES], int64_t until_ns)
 {
-    unsigned char hash[KEYS_HASH_BYTES];
     char text[HASH_CHARS + 1];
-    struct session session;
+    struct session ignored;
     struct kol_error err;
-    if (!read_token(token, hash)) {
-        return;
-    }
-    /* Nothing is written for whoever made a token up. */
-    const enum http_session found = look_up(api, hash, until_ns, &session);
-    keep(api->signed_in, hash, NULL);
-    if (found == HTTP_SESSION_NONE) {
-        return;
-    }
     const struct str key = put_hash(hash, text);
     enum kol_status status = api->tier ? put_over(api, key, UNTOLD, API_SESSION_US, &err)
                                        : live_delete(api->live, LIVE_SESSION, key, &err);
-    if (status == KOL_OK && api->tier && tell_end(api, hash, until_ns)) {
+    bool over = status == KOL_OK;
+    const bool told = api->tier && tell_end(api, hash, until_ns);
+    if (told && over) {
         status = put_over(api, key, OVER, OVER_US, &err);
+    } else if (told) {
+        over = ask_live(api, hash, &ignored) == HTTP_SESSION_ASK;
     }
     if (status != KOL_OK) {
-        log_warn("a sign-out is not kept: %s", err.message);
+        log_warn("the live store keeps no sign-out: %s", err.message);
     }
+    return over;
+}
+
+bool api_signed_end(struct api *api, struct str token, int64_t until_ns)
+{
+    unsigned char hash[KEYS_HASH_BYTES];
+    struct session session;
+    if (!read_token(token, hash)) {
+        return true;
+    }
+    /* Nothing is written for whoever made a token up; nor where that cannot be told. */
+    const enum http_session found = look_up(api, hash, until_ns, &session);
+    if (found != HTTP_SESSION_HELD) {
+        return found == HTTP_SESSION_NONE;
+    }
+    forget(api->signed_in, hash);
+    const bool over = end_stored(api, hash, until_ns);
+    /* Again, for those who asked between that and the stores' being told. */
+    forget(api->signed_in, hash);
+    return over;
 }
 
 /* ---- settling ---- */
@@ -580,8 +608,11 @@ void api_signed_settle(struct api *api)
         KOL_OK) {
         log_warn("the store of sessions cannot be read: %s", err.message);
     }
+    /* This is the thread that sees keys and copies change, and a stop asked for. */
+    const int64_t last_ns = clock_mono_ns() + SETTLING_NS;
     size_t settled = 0;
-    while (settled < settling.count && settle(api, &settling.rows[settled], &err)) {
+    while (settled < settling.count && clock_mono_ns() < last_ns && !signals_stop_asked() &&
+           settle(api, &settling.rows[settled], &err)) {
         settled++;
     }
     if (settled) {

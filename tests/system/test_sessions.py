@@ -4,11 +4,14 @@ Sessions are in Redis where there is one, else in the live store of the data fol
 either share them. What is tested with a Redis has two data folders, as two machines would.
 """
 
+import contextlib
 import hashlib
 import http.client
 import re
 import shutil
 import socket
+import threading
+import time
 from datetime import datetime, timedelta, timezone
 
 import pytest
@@ -507,3 +510,47 @@ def test_a_redis_that_takes_no_writes_costs_nobody_his_session(machines, keys, r
     redis.text.config_set("maxmemory", 0)
     wait_until(lambda: redis.text.exists(f"session:{hash_of(cookie)}"), "redis to be told")
     assert ask(server, cookie).status == 200
+
+
+def test_a_stop_amid_look_ups_ends_in_order(machines, keys, redis_start, redis_proxy):
+    """What comes behind the stop's wait for sleeping connections is put to sleep no more."""
+    keys("read")
+    proxy = redis_proxy(redis_start())
+    (server,) = machines(1, *redis_flags(proxy.url), "--serve-rate", 0)
+    host, port = server.address.split(":")
+    line = f"GET {USAGE} HTTP/1.1\r\nHost: x\r\nCookie: kol_session={{:043}}\r\n\r\n"
+    ends = []
+    with contextlib.ExitStack() as stack:
+        open_ones = [stack.enter_context(socket.create_connection((host, int(port)), 30)) for _ in range(60)]
+        open_ones[0].sendall(line.format(1000).encode())
+        assert open_ones[0].recv(65536).startswith(b"HTTP/1.1 401")
+        proxy.do("delay", 0.4)
+        ended = threading.Thread(target=lambda: ends.append(server.stop()))
+        ended.start()
+        for number, sock in enumerate(open_ones):
+            with contextlib.suppress(OSError):
+                sock.sendall(line.format(number).encode())
+            time.sleep(0.015)
+        ended.join()
+    assert ends[0][0] == 0 and ends[0][1] < 10, ends
+
+
+def test_nothing_is_kept_for_a_made_up_token_nor_settled_for_long(machines, keys, redis_start, redis_proxy):
+    key = keys("read")
+    redis = redis_start()
+    proxy = redis_proxy(redis)
+    (server,) = machines(1, *redis_flags(proxy.url), "--serve-rate", 0)
+    proxy.do("cut")
+    wait_until(lambda: ask(server, {"Cookie": f"kol_session={'x' * 43}"}).status == 503, "redis to be missed")
+    reply = ask(server, {"Cookie": f"kol_session={'y' * 43}"}, "/session", "DELETE")
+    problem(reply, 503, "session_untold")
+    assert "set-cookie" not in reply.headers and reply.headers["retry-after"], reply
+    cookies = [sign_in(server, key) for _ in range(40)]
+    for cookie in cookies[:20]:
+        assert ask(server, cookie, "/session", "DELETE").status == 204
+    # Redis is back and slow: forty take it 12 seconds, and nobody waits for that.
+    proxy.do("delay", 0.3)
+    wait_until(lambda: redis.keys("session:*"), "redis to be told of the first")
+    status, took = server.stop()
+    assert status == 0 and took < 5, took
+    assert len(redis.keys("session:*")) < 20
