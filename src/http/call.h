@@ -82,6 +82,9 @@ struct http_rate {
 #define HTTP_DEPTH_MAX_NS (INT64_C(10) * 365 * 86400 * 1000000000)
 struct http_rate http_rates_take(struct http_rates *rates, struct str id, int64_t per_minute,
                                  int64_t burst, int64_t now_ns);
+/* What http_rates_take() would say, without counting a call. */
+struct http_rate http_rates_look(struct http_rates *rates, struct str id, int64_t per_minute,
+                                 int64_t burst, int64_t now_ns);
 /* From here on what is let through is kept for the two below; see struct http_app for `counted`. */
 void http_rates_share(struct http_rates *rates, void (*counted)(void *user), void *user);
 /* http_rates_drain() and http_rates_merge() of a server, at a time that the caller says. */
@@ -302,6 +305,8 @@ void http_request_completed(void *door, struct MHD_Connection *mhd, void **conte
  * once that is over. */
 bool http_head_check(struct http_call *call, const char *method, const char *version, bool *ask);
 bool http_head_go_on(struct http_call *call);
+/* The client left while a worker asked for him: that counts all the same. */
+void http_head_count_gone(struct http_call *call);
 
 /* ---- session.c ---- */
 

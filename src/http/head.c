@@ -288,7 +288,9 @@ static bool answer_options(struct http_call *call)
 
 /* ---- who asks, and how often ---- */
 
-static bool take_rate(struct http_call *call)
+/* Counts the call, or only looks whether it would be let through. Where that is so, or there is no
+ * limit, true. */
+static bool check_rate(struct http_call *call, bool take)
 {
     const struct http_server_options *options = &call->server->options;
     const struct http_route *route = call->match.route;
@@ -303,7 +305,8 @@ static bool take_rate(struct http_call *call)
     char address[HTTP_ADDRESS_ID] = {0};
     memcpy(address + 1, call->conn->address.bytes, sizeof call->conn->address.bytes);
     struct str id = call->identified ? http_caller(call) : (struct str){address, sizeof address};
-    call->rate = http_rates_take(call->server->rates, id, per_minute, burst, call->start_ns);
+    call->rate = (take ? http_rates_take : http_rates_look)(call->server->rates, id, per_minute,
+                                                            burst, call->start_ns);
     if (!call->rate.retry_s) {
         return true;
     }
@@ -349,7 +352,7 @@ static bool check_caller(struct http_call *call)
     bool given = app->identify && key.ptr;
     call->identified =
         given ? app->identify(key, &call->identity, app->user) : call->session == HTTP_SESSION_HELD;
-    if (!take_rate(call)) {
+    if (!check_rate(call, true)) {
         return false;
     }
     if (given && !call->identified) {
@@ -539,8 +542,10 @@ bool http_head_check(struct http_call *call, const char *method, const char *ver
     struct http_answer *not_found = call->early;
     call->early = NULL;
     if (!http_session_find(call)) {
-        *ask = true; /* a route was found: it wants a scope */
-        return true;
+        /* A route was found: it wants a scope. A look-up for nobody counts against his address
+         * once it is made, and none is made for an address that has no call left. */
+        *ask = check_rate(call, false);
+        return *ask;
     }
     return check_rest(call, found, not_found);
 }
@@ -548,4 +553,10 @@ bool http_head_check(struct http_call *call, const char *method, const char *ver
 bool http_head_go_on(struct http_call *call)
 {
     return check_rest(call, true, NULL);
+}
+
+void http_head_count_gone(struct http_call *call)
+{
+    call->identified = call->session == HTTP_SESSION_HELD;
+    (void)check_rate(call, true);
 }

@@ -168,6 +168,17 @@ static struct bucket *bucket_of(struct bucket *set, uint64_t who)
     return found;
 }
 
+/* NULL: it was forgotten for another caller's. */
+static struct bucket *find_bucket(struct bucket *set, uint64_t who)
+{
+    for (size_t i = 0; i < WAYS; i++) {
+        if (set[i].who == who) {
+            return &set[i];
+        }
+    }
+    return NULL;
+}
+
 /* shard's mutex. Notes what the shared bucket is to be told; true: nobody knows yet that there is
  * something. */
 static bool note_spent(struct http_rates *rates, struct shard *shard, struct bucket *bucket,
@@ -191,8 +202,8 @@ static bool note_spent(struct http_rates *rates, struct shard *shard, struct buc
     return !atomic_exchange(&rates->pending, true);
 }
 
-struct http_rate http_rates_take(struct http_rates *rates, struct str id, int64_t per_minute,
-                                 int64_t burst, int64_t now_ns)
+static struct http_rate rate_of(struct http_rates *rates, struct str id, int64_t per_minute,
+                                int64_t burst, int64_t now_ns, bool take)
 {
     /* Without a burst of its own: what ten seconds give. */
     burst = burst > 0 ? burst : per_minute / 6 > 0 ? per_minute / 6 : 1;
@@ -206,10 +217,11 @@ struct http_rate http_rates_take(struct http_rates *rates, struct str id, int64_
     bool news = false;
 
     pthread_mutex_lock(&shard->mutex);
-    struct bucket *bucket = bucket_of(set_of(shard, who), who);
-    int64_t empty = bucket->empty_ns > now_ns ? bucket->empty_ns : now_ns;
+    struct bucket *set = set_of(shard, who);
+    struct bucket *bucket = take ? bucket_of(set, who) : find_bucket(set, who);
+    int64_t empty = bucket && bucket->empty_ns > now_ns ? bucket->empty_ns : now_ns;
     int64_t over = empty + interval - now_ns - depth;
-    if (over <= 0) {
+    if (take && over <= 0) {
         empty += interval;
         bucket->empty_ns = empty;
         news = rates->counted && note_spent(rates, shard, bucket, id, interval, depth, now_ns);
@@ -227,18 +239,19 @@ struct http_rate http_rates_take(struct http_rates *rates, struct str id, int64_
     return rate;
 }
 
-/* ---- what a shared bucket is told, and tells ---- */
-
-/* NULL: it was forgotten for another caller's. */
-static struct bucket *find_bucket(struct bucket *set, uint64_t who)
+struct http_rate http_rates_take(struct http_rates *rates, struct str id, int64_t per_minute,
+                                 int64_t burst, int64_t now_ns)
 {
-    for (size_t i = 0; i < WAYS; i++) {
-        if (set[i].who == who) {
-            return &set[i];
-        }
-    }
-    return NULL;
+    return rate_of(rates, id, per_minute, burst, now_ns, true);
 }
+
+struct http_rate http_rates_look(struct http_rates *rates, struct str id, int64_t per_minute,
+                                 int64_t burst, int64_t now_ns)
+{
+    return rate_of(rates, id, per_minute, burst, now_ns, false);
+}
+
+/* ---- what a shared bucket is told, and tells ---- */
 
 static void put_id(const struct changed *changed, struct http_spent *out)
 {

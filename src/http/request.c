@@ -381,6 +381,9 @@ void http_request_completed(void *door, struct MHD_Connection *mhd, void **conte
     if (call->handed) {
         http_watch_forget(call->server->watch, call);
     }
+    if (call->asking) {
+        http_head_count_gone(call);
+    }
     if (call->stream) {
         http_stream_cut(call->stream); /* whoever writes for nobody is told */
     }
