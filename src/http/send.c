@@ -213,7 +213,8 @@ static void add_headers(struct http_call *call, const struct http_answer *answer
         if (!has_header(answer, "Content-Security-Policy")) {
             add(response, "Content-Security-Policy", "frame-ancestors 'none'");
         }
-        add(response, "Referrer-Policy", "no-referrer");
+        /* With none at all a browser keeps from us as well which page a form is posted from. */
+        add(response, "Referrer-Policy", "same-origin");
     }
     add_vary(call, answer, response);
     add_common(call, response);

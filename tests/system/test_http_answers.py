@@ -112,7 +112,7 @@ def test_types_by_accept_and_format(plain):
     assert "Accept" in plain.ask("/echo/x").headers["vary"]
     page = plain.ask("/page").headers
     assert "frame-ancestors" in page["content-security-policy"]
-    assert page["referrer-policy"] == "no-referrer"
+    assert page["referrer-policy"] == "same-origin"
 
 
 # ---- codings and conditions ----
