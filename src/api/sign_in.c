@@ -14,12 +14,19 @@
 
 #define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Strict"
 
-/* The token that the browser has of a session before; empty where it has none. */
-static struct str token_of(const struct http_call *call)
+enum { TOKENS_MOST = 8 }; /* of one request: each is looked up */
+
+/* Ends what the browser has of sessions before: each of them, for a page of another host of this
+ * domain may have put a cookie of the same name beside ours. False: one may go on. */
+static bool end_all(struct http_call *call)
 {
-    struct str token;
-    (void)http_cookie(http_header(call, "Cookie"), API_COOKIE, &token);
-    return token;
+    struct str header = http_header(call, "Cookie"), token;
+    bool over = true;
+    for (int i = 0; http_cookie_next(&header, API_COOKIE, &token); i++) {
+        over = i < TOKENS_MOST &&
+               api_signed_end(api_of(call), token, http_call_deadline_ns(call)) && over;
+    }
+    return over;
 }
 
 static void put_cookie(struct http_call *call, struct str token, int64_t seconds)
@@ -83,7 +90,7 @@ enum kol_status api_sign_in(struct http_call *call, struct kol_error *err)
     status = api_signed_begin(api, &who, expires_us, http_call_deadline_ns(call), &token, err);
     if (status == KOL_OK) {
         metrics_add(METRIC_SIGN_INS, "done", 1);
-        (void)api_signed_end(api, token_of(call), http_call_deadline_ns(call)); /* of before */
+        (void)end_all(call); /* that of before */
         put_cookie(call, buf_str(&token), (expires_us - now_us) / CLOCK_US_PER_SECOND);
         status = answer(call, &who, expires_us);
     }
@@ -94,8 +101,7 @@ enum kol_status api_sign_in(struct http_call *call, struct kol_error *err)
 enum kol_status api_sign_out(struct http_call *call, struct kol_error *err)
 {
     (void)err;
-    struct api *api = api_of(call);
-    if (!api->options.open && !api_signed_end(api, token_of(call), http_call_deadline_ns(call))) {
+    if (!api_of(call)->options.open && !end_all(call)) {
         http_put_header(call, "Retry-After", "1");
         return http_problem(call, "session_untold",
                             "What sessions are kept in does not answer: this one may go on.");

@@ -18,27 +18,33 @@ static struct str unquoted(struct str value)
     return quoted ? (struct str){value.ptr + 1, value.len - 2} : value;
 }
 
-bool http_cookie(struct str header, const char *name, struct str *out)
+bool http_cookie_next(struct str *header, const char *name, struct str *out)
 {
-    bool found = false;
-    *out = STR("");
-    while (header.len) {
-        struct str value = str_cut(&header, ';');
+    while (header->len) {
+        struct str value = str_cut(header, ';');
         if (!memchr(value.ptr, '=', value.len)) {
             continue;
         }
         const struct str its = str_trim(str_cut(&value, '='));
-        if (!str_is(its, name)) {
-            continue;
+        if (str_is(its, name)) {
+            *out = unquoted(str_trim(value));
+            return true;
         }
-        value = unquoted(str_trim(value));
-        if (found && !str_equal(value, *out)) {
+    }
+    return false;
+}
+
+bool http_cookie(struct str header, const char *name, struct str *out)
+{
+    struct str other;
+    const bool found = http_cookie_next(&header, name, out);
+    while (found && http_cookie_next(&header, name, &other)) {
+        if (!str_equal(other, *out)) {
             *out = STR("");
             return false;
         }
-        *out = value;
-        found = true;
     }
+    *out = found ? *out : STR("");
     return found;
 }
 

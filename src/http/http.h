@@ -198,6 +198,9 @@ const char *http_call_type(const struct http_call *call);
 /* The value of a cookie in a Cookie header; false: it is not there, or there with two values: then
  * somebody else's page may have set one of them. */
 bool http_cookie(struct str header, const char *name, struct str *out);
+/* The next value of that name, taken off the front of a header with all before it; false: none is
+ * left. */
+bool http_cookie_next(struct str *header, const char *name, struct str *out);
 /* The client came by TLS: to this server or, as its browser says, to a proxy before it. */
 bool http_call_secure(const struct http_call *call);
 
