@@ -429,3 +429,24 @@ bool api_keys_identity(struct api_keys *keys, struct str id, struct http_identit
     struct api_key key;
     return api_keys_find(keys, id, &key) && put_identity(&key, out);
 }
+
+static bool seal_in(const struct key_table *table, struct str id, struct str text,
+                    unsigned char out[API_SEAL_BYTES])
+{
+    for (size_t i = 0; i < table->count; i++) {
+        if (str_is(id, table->keys[i].key.id)) {
+            return gnutls_hmac_fast(GNUTLS_MAC_SHA256, table->keys[i].hash, KEYS_HASH_BYTES,
+                                    text.ptr, text.len, out) == 0;
+        }
+    }
+    return false;
+}
+
+bool api_keys_seal(struct api_keys *keys, struct str id, struct str text,
+                   unsigned char out[API_SEAL_BYTES])
+{
+    pthread_rwlock_rdlock(&keys->lock);
+    bool sealed = seal_in(&keys->table, id, text, out);
+    pthread_rwlock_unlock(&keys->lock);
+    return sealed || seal_in(&keys->given, id, text, out);
+}

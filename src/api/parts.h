@@ -272,6 +272,11 @@ size_t api_keys_count(struct api_keys *keys); /* valid now */
 bool api_keys_find(struct api_keys *keys, struct str id, struct api_key *out);
 /* Whom a key's id stands for now, as api_keys_identify() does by the key itself. */
 bool api_keys_identity(struct api_keys *keys, struct str id, struct http_identity *out);
+/* The HMAC-SHA256 of a text keyed by the hash of a key, which only those have who have the keys;
+ * false: no key has this id. */
+enum { API_SEAL_BYTES = 32 };
+bool api_keys_seal(struct api_keys *keys, struct str id, struct str text,
+                   unsigned char out[API_SEAL_BYTES]);
 
 /* ---- signed_in.c ---- */
 

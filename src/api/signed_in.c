@@ -19,6 +19,7 @@
  * that no session that is over comes back. (But one whose way to Redis was cut off just when it was
  * settled, that landed all the same, and that was ended elsewhere before the next try.)
  */
+#include <gnutls/gnutls.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -246,6 +247,21 @@ static struct str redis_key(const unsigned char hash[KEYS_HASH_BYTES], struct bu
     return buf_str(out);
 }
 
+/* What shows that a server with our keys has put a session there, and not just somebody who may
+ * write to Redis: he knows the id of a key, not its hash. Of the fields as they are kept. */
+static bool put_seal(struct api *api, const unsigned char hash[KEYS_HASH_BYTES], struct str scopes,
+                     struct str key_id, struct str expires, unsigned char out[API_SEAL_BYTES])
+{
+    char text[HASH_CHARS + 1];
+    struct buf sealed = {0};
+    buf_put(&sealed, put_hash(hash, text));
+    buf_printf(&sealed, "|%.*s|%.*s|%.*s", STR_FORMAT(scopes), STR_FORMAT(key_id),
+               STR_FORMAT(expires));
+    const bool done = api_keys_seal(api->keys, key_id, buf_str(&sealed), out);
+    buf_free(&sealed);
+    return done;
+}
+
 /* Puts a session there, for the time that it has left. False: it could not be. */
 static bool tell_begin(struct api *api, const unsigned char hash[KEYS_HASH_BYTES],
                        const struct session *session, int64_t until_ns)
@@ -255,14 +271,21 @@ static bool tell_begin(struct api *api, const unsigned char hash[KEYS_HASH_BYTES
     if (!pipe) {
         return false;
     }
-    char scopes[SCOPES_BYTES];
-    struct buf key = {0}, expires = {0};
+    char text[SCOPES_BYTES];
+    unsigned char seal[API_SEAL_BYTES];
+    struct buf key = {0}, expires = {0}, hex = {0};
     struct str why;
+    const struct str scopes = put_scopes(session->scopes, text), key_id = str_of(session->key_id);
     clock_format(&expires, session->expires_us);
+    /* Of a key that is gone it has no seal, and stands for nobody. */
+    if (put_seal(api, hash, scopes, key_id, buf_str(&expires), seal)) {
+        keys_put_hex(&hex, seal, sizeof seal);
+    }
     const struct serve_field fields[] = {
-        {STR("scope"), put_scopes(session->scopes, scopes)},
-        {STR("key_id"), str_of(session->key_id)},
+        {STR("scope"), scopes},
+        {STR("key_id"), key_id},
         {STR("expires_at"), buf_str(&expires)},
+        {STR("seal"), buf_str(&hex)},
     };
     const int64_t left_ms = (session->expires_us - now_us) / 1000;
     const struct serve_write write = {
@@ -280,6 +303,7 @@ static bool tell_begin(struct api *api, const unsigned char hash[KEYS_HASH_BYTES
     tier_pipe_done(api->tier, &pipe);
     buf_free(&key);
     buf_free(&expires);
+    buf_free(&hex);
     return done;
 }
 
@@ -298,7 +322,16 @@ static bool tell_end(struct api *api, const unsigned char hash[KEYS_HASH_BYTES],
     return done;
 }
 
-static enum http_session take_redis(const struct redis_pipe *pipe, size_t place,
+static bool seal_is_ours(struct api *api, const unsigned char hash[KEYS_HASH_BYTES],
+                         struct str scopes, struct str key_id, struct str expires, struct str seal)
+{
+    unsigned char ours[API_SEAL_BYTES], theirs[KEYS_HASH_BYTES];
+    return keys_read_hex(seal, theirs) && put_seal(api, hash, scopes, key_id, expires, ours) &&
+           gnutls_memcmp(ours, theirs, sizeof ours) == 0;
+}
+
+static enum http_session take_redis(struct api *api, const unsigned char hash_of[KEYS_HASH_BYTES],
+                                    const struct redis_pipe *pipe, size_t place,
                                     struct session *out)
 {
     struct arena arena;
@@ -310,7 +343,9 @@ static enum http_session take_redis(const struct redis_pipe *pipe, size_t place,
         const struct serve_field *key = serve_field(hash.fields, hash.count, "key_id");
         const struct serve_field *scope = serve_field(hash.fields, hash.count, "scope");
         const struct serve_field *expires = serve_field(hash.fields, hash.count, "expires_at");
-        valid = key && scope && expires && clock_parse(expires->value, &expires_us) &&
+        const struct serve_field *seal = serve_field(hash.fields, hash.count, "seal");
+        valid = key && scope && expires && seal && clock_parse(expires->value, &expires_us) &&
+                seal_is_ours(api, hash_of, scope->value, key->value, expires->value, seal->value) &&
                 read_session(key->value, scope->value, expires_us, out);
     }
     arena_free(&arena);
@@ -330,7 +365,8 @@ static enum http_session ask_redis(struct api *api, const unsigned char hash[KEY
     /* Loading, no right to read, ...: it does not say that there is no session. */
     const bool told = ran && (redis_answer(pipe, place)->kind != REDIS_ERROR ||
                               redis_is_error(redis_answer(pipe, place), "WRONGTYPE"));
-    const enum http_session found = told ? take_redis(pipe, place, out) : HTTP_SESSION_UNTOLD;
+    const enum http_session found =
+        told ? take_redis(api, hash, pipe, place, out) : HTTP_SESSION_UNTOLD;
     tier_pipe_done(api->tier, &pipe);
     buf_free(&key);
     return found;
