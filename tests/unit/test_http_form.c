@@ -40,6 +40,19 @@ static void test_a_cookie_is_found_by_its_whole_name(void **state)
     }
 }
 
+static void test_all_values_of_a_cookie_are_found(void **state)
+{
+    (void)state;
+    static const char *const values[] = {"x", "", "y z", "x"};
+    struct str header = STR("a=b; id=x;id=; id; id2=q; id=\"y z\" ;; id=x; c=d"), value;
+    for (size_t i = 0; i < ARRAY_LEN(values); i++) {
+        assert_true(http_cookie_next(&header, "id", &value));
+        assert_true(str_is(value, values[i]));
+    }
+    assert_false(http_cookie_next(&header, "id", &value));
+    assert_int_equal(header.len, 0);
+}
+
 /* Every part of a header is read within its bounds: each stands at the end of a block of its own.
  */
 static void test_no_byte_beyond_a_header_is_read(void **state)
@@ -119,6 +132,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_cookie_is_found_by_its_whole_name),
+        cmocka_unit_test(test_all_values_of_a_cookie_are_found),
         cmocka_unit_test(test_no_byte_beyond_a_header_is_read),
         cmocka_unit_test(test_a_form_becomes_an_object_of_texts),
         cmocka_unit_test(test_a_form_of_too_many_pairs_is_none),

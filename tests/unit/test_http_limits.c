@@ -39,6 +39,21 @@ static void test_a_burst_goes_through_and_then_one_an_interval(void **state)
     http_rates_free(&rates);
 }
 
+static void test_a_look_takes_nothing(void **state)
+{
+    (void)state;
+    struct http_rates *rates = http_rates_new();
+    const int64_t now = 1000 * SECOND;
+    for (int i = 0; i < 3; i++) {
+        assert_int_equal(http_rates_look(rates, STR("me"), 60, 1, now).retry_s, 0);
+    }
+    assert_int_equal(http_rates_take(rates, STR("me"), 60, 1, now).retry_s, 0);
+    assert_int_equal(http_rates_look(rates, STR("me"), 60, 1, now).retry_s, 1);
+    assert_int_equal(http_rates_look(rates, STR("me"), 60, 1, now + SECOND).retry_s, 0);
+    assert_int_equal(http_rates_look(rates, STR("you"), 60, 1, now).retry_s, 0);
+    http_rates_free(&rates);
+}
+
 static void test_over_a_long_time_no_more_than_the_rate_comes_through(void **state)
 {
     (void)state;
@@ -186,6 +201,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_a_burst_goes_through_and_then_one_an_interval),
+        cmocka_unit_test(test_a_look_takes_nothing),
         cmocka_unit_test(test_over_a_long_time_no_more_than_the_rate_comes_through),
         cmocka_unit_test(test_a_crowd_of_others_does_not_free_who_is_over),
         cmocka_unit_test(test_addresses_count_by_customer),
