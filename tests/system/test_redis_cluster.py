@@ -7,7 +7,9 @@ import pytest
 
 from asking import Asker
 from support import Kol, wait_until
-from test_redis_coherence import CHANNEL, Profiles, Scores, change_all, slack_of, wait_told
+from test_redis_coherence import (
+    CHANNEL, Profiles, Scores, change_all, slack_of, wait_kept, wait_purged, wait_told,
+)  # fmt: skip
 from test_redis_outage import reached
 
 pytestmark = pytest.mark.release_only  # under sanitizers the shapes and broken values are read
@@ -137,12 +139,10 @@ def owned(node):
 
 
 def test_a_purge_reaches_all_whichever_node_it_is_told_to(two, redis_cluster):
-    servers = two(True)
+    servers, path = two(True), "/api/v1/kols/tiktok:ly.sport"
     for node in redis_cluster.primaries():
         for server in servers:
-            server.get("/api/v1/kols/tiktok:ly.sport")
-        names = 'kol_cache_left_total{tier="l1",reason="dropped"}'
-        then = [server.metric(names) for server in servers]
+            wait_kept(server, path)
         node.text.publish(CHANNEL, "all")
-        for server, count in zip(servers, then):
-            wait_until(lambda s=server, c=count: s.metric(names) > c, "the purge", timeout=10)
+        for server in servers:
+            wait_purged(server, path)
