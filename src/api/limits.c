@@ -65,7 +65,9 @@ static void put_key(const struct api_limits *limits, const struct http_spent *sp
     if (spent->is_address) {
         put_hash(limits, given, &hash);
     }
-    const struct str parts[] = {spent->is_address ? STR("address") : STR("key"),
+    const struct str parts[] = {spent->is_address               ? STR("address")
+                                : spent->use == API_USE_SIGN_IN ? STR("sign_in")
+                                                                : STR("key"),
                                 spent->is_address ? buf_str(&hash) : given};
     buf_clear(out);
     serve_key_put(out, SERVE_KEY_RATE_LIMIT, parts);

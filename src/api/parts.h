@@ -245,6 +245,8 @@ void api_warmer_stop(struct api_warmer **warmer);
 
 /* ---- limits.c ---- */
 
+enum { API_USE_SIGN_IN = 1 }; /* what is counted beside calls: http_use.kind */
+
 /* A thread that tells the limits which all processes share what this one let through. */
 struct api_limits;
 struct api_limits *api_limits_start(struct api *api);

@@ -14,7 +14,11 @@
 
 #define ATTRIBUTES "; Path=/; HttpOnly; SameSite=Strict"
 
-enum { TOKENS_MOST = 8 }; /* of one request: each is looked up */
+enum {
+    TOKENS_MOST = 8,        /* of one request: each is looked up */
+    SIGN_INS_A_MINUTE = 30, /* with one key: */
+    SIGN_INS_AT_ONCE = 30   /* so at most 43,230 live at once */
+};
 
 /* Ends what the browser has of sessions before: each of them, for a page of another host of this
  * domain may have put a cookie of the same name beside ours. False: one may go on. */
@@ -56,6 +60,25 @@ static enum kol_status identify(struct http_call *call, struct http_identity *ou
                               "Sign in with a key: as `key` of the body, or in X-API-Key.");
 }
 
+/* Who has a key may sign in again and again, and each time a row is kept for a day: so often. */
+static int64_t count(struct http_call *call, const struct http_identity *who)
+{
+    const struct http_use use = {.kind = API_USE_SIGN_IN,
+                                 .id = str_of(who->id),
+                                 .per_minute = SIGN_INS_A_MINUTE,
+                                 .burst = SIGN_INS_AT_ONCE};
+    return http_use(call, &use);
+}
+
+static enum kol_status refuse(struct http_call *call, int64_t retry_s)
+{
+    metrics_add(METRIC_SIGN_INS, "limited", 1);
+    http_put_header(call, "Retry-After", "%lld", (long long)retry_s);
+    return http_problem(call, "too_many_sign_ins",
+                        "At most %d sign-ins a minute are taken with a key, %d at once.",
+                        SIGN_INS_A_MINUTE, SIGN_INS_AT_ONCE);
+}
+
 static enum kol_status answer(struct http_call *call, const struct http_identity *who,
                               int64_t expires_us)
 {
@@ -81,6 +104,10 @@ enum kol_status api_sign_in(struct http_call *call, struct kol_error *err)
     enum kol_status status = identify(call, &who);
     if (status != KOL_OK) {
         return status;
+    }
+    const int64_t retry_s = count(call, &who);
+    if (retry_s) {
+        return refuse(call, retry_s);
     }
     int64_t now_us = clock_now_us(), expires_us = now_us + API_SESSION_US;
     if (api_keys_find(api->keys, str_of(who.id), &key) && key.expires_us &&

@@ -35,7 +35,7 @@ enum {
     TOKEN_CHARS = 43, /* 256 bits in the letters of base64 */
     HASH_CHARS = 2 * KEYS_HASH_BYTES,
     WAYS = 4,
-    SETS = 1024,       /* of the table in the process: 4,096 sessions */
+    SETS = 1024,       /* of the table in the process: 4,096 sessions, however many there are */
     LOCKS = 16,        /* each for SETS / LOCKS of them */
     SCOPES_BYTES = 64, /* "read,predict,write,admin" and more */
     SETTLED_ONCE = 256 /* in one go */

@@ -172,6 +172,15 @@ void http_call_take_sending(struct http_call *call, const struct http_sending *s
     call->stale = sending->stale;
 }
 
+/* By whoever worked for the call: nobody writes there any more. */
+static void take_use(struct http_call *call)
+{
+    const struct http_rate *use = &call->use;
+    if (use->limit && (!call->rate.limit || use->remaining <= call->rate.remaining)) {
+        call->rate = *use;
+    }
+}
+
 bool http_call_end(struct http_call *call, struct http_answer *answer,
                    const struct http_sending *sending, bool cancel)
 {
@@ -186,6 +195,8 @@ bool http_call_end(struct http_call *call, struct http_answer *answer,
     call->dropped = !answer;
     if (cancel) {
         atomic_store(&call->cancelled, true);
+    } else {
+        take_use(call);
     }
     wake(call);
     if (cancel) {

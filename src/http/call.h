@@ -69,7 +69,7 @@ struct http_rates *http_rates_new(void);
 void http_rates_free(struct http_rates **rates);
 
 /* The key of an address for http_rates_take(): its bytes behind a NUL, so that it never is a key's
- * id. */
+ * id; that of a use is the byte of its kind and the id. */
 enum { HTTP_ADDRESS_ID = 17 };
 struct http_rate {
     int64_t limit, remaining; /* calls at once */
@@ -249,6 +249,7 @@ struct http_call {
 
     /* What a handler left. */
     struct buf text, headers;
+    struct http_rate use; /* limit 0: none was counted */
     const char *problem;
     struct str problem_detail;
     void *slot;

@@ -232,6 +232,17 @@ void http_copy_free(struct http_call **copy);
 void http_cork(void);
 void http_uncork(void);
 
+/* A bucket of its own for something that a handler gives out, such as sessions. */
+struct http_use {
+    int kind;                  /* what: a number of the app's, 1 to 31 */
+    struct str id;             /* whose bucket: the id of a key */
+    int64_t per_minute, burst; /* above 0 */
+};
+/* Counts one use, for a handler. 0: it is let through; else it is refused, for so many seconds. It
+ * is counted whether or not calls have a limit, and with other servers as they are. Of both limits
+ * the answer tells that which has less left. At most one a call. */
+int64_t http_use(struct http_call *call, const struct http_use *use);
+
 /* Runs a job on a worker; false where the queue is full. Jobs that were queued have ended when
  * http_server_stop() returns. */
 bool http_run(struct http_server *server, void (*job)(void *user), void *user);
@@ -416,6 +427,7 @@ struct http_spent {
     char id[64]; /* of a key, or the bytes of an address; `id_len` of them */
     uint8_t id_len;
     bool is_address;
+    uint8_t use; /* http_use.kind; 0: of calls */
     /* For the shared bucket: it is not empty before `age_ns` ago, then `spent_ns` are added; it is
      * left with no less than `floor_ns` and no more than `most_ns` from now. */
     int64_t spent_ns; /* what was let through since the last drain */

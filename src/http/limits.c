@@ -15,6 +15,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "base/hash.h"
 #include "base/mem.h"
 #include "base/random.h"
@@ -32,6 +33,7 @@ enum {
     SETS = 256,        /* of a shard */
     WAYS = 4,          /* neighbours: 65,536 callers in 3 MiB */
     CHANGED = 64,      /* callers of a shard that are listed at once */
+    USES = 32,         /* kinds, from 1 on: bytes with which no id of a key begins */
     CROWD_MAX = 16384, /* addresses; a power of two, more than are open at once in most places */
 };
 
@@ -251,13 +253,30 @@ struct http_rate http_rates_look(struct http_rates *rates, struct str id, int64_
     return rate_of(rates, id, per_minute, burst, now_ns, false);
 }
 
+int64_t http_use(struct http_call *call, const struct http_use *use)
+{
+    char id[64]; /* of a key at most 63 bytes: they fit */
+    KOL_ASSERT(use->kind > 0 && use->kind < USES && use->id.len < sizeof id);
+    KOL_ASSERT(use->per_minute > 0 && use->burst > 0 && !call->use.limit);
+    id[0] = (char)use->kind;
+    if (use->id.len) {
+        memcpy(id + 1, use->id.ptr, use->id.len);
+    }
+    call->use = http_rates_take(call->server->rates, (struct str){id, 1 + use->id.len},
+                                use->per_minute, use->burst, clock_mono_ns());
+    return call->use.retry_s;
+}
+
 /* ---- what a shared bucket is told, and tells ---- */
 
 static void put_id(const struct changed *changed, struct http_spent *out)
 {
-    out->is_address = changed->id_len == HTTP_ADDRESS_ID && changed->id[0] == '\0';
-    out->id_len = (uint8_t)(changed->id_len - out->is_address);
-    memcpy(out->id, changed->id + out->is_address, out->id_len);
+    const uint8_t first = (uint8_t)changed->id[0];
+    out->is_address = changed->id_len == HTTP_ADDRESS_ID && first == 0;
+    out->use = first < USES ? first : 0;
+    const size_t from = out->is_address || out->use;
+    out->id_len = (uint8_t)(changed->id_len - from);
+    memcpy(out->id, changed->id + from, out->id_len);
 }
 
 /* shard's mutex. False: there is nothing to tell of it. */

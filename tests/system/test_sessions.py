@@ -180,6 +180,73 @@ def test_failed_sign_ins_are_counted_by_address(serve, keys):
     problem(server.ask("/session", "POST", {"key": key}), 429, "too_many_requests")
 
 
+OFTEN = 30  # sign-ins with one key, at once and a minute
+
+
+def refused_sign_in(server, key):
+    reply = server.ask("/session", "POST", {"key": key})
+    problem(reply, 429, "too_many_sign_ins")
+    assert "set-cookie" not in reply.headers
+    assert (reply.headers["ratelimit-limit"], reply.headers["ratelimit-remaining"]) == (str(OFTEN), "0")
+    assert 1 <= int(reply.headers["retry-after"]) <= 60 and int(reply.headers["ratelimit-reset"]) >= 1
+    return reply
+
+
+def test_sign_ins_with_one_key_are_limited(serve, keys):
+    key, other = keys("read"), keys("read")
+    server = serve("--serve-rate", 0)  # whatever limit calls have
+    began = time.monotonic()
+    replies = [server.ask("/session", "POST", {"key": key}) for _ in range(OFTEN)]
+    assert {reply.status for reply in replies} == {201}
+    left = [int(reply.headers["ratelimit-remaining"]) for reply in replies]
+    assert left[0] == OFTEN - 1 and left == sorted(left, reverse=True)
+    assert {reply.headers["ratelimit-limit"] for reply in replies} == {str(OFTEN)}
+    # One more comes every two seconds; before that none, by either way to give the key.
+    more = [server.ask("/session", "POST", {"key": key}).status for _ in range(OFTEN)]
+    assert more.count(201) <= (time.monotonic() - began) / 2
+    refused_sign_in(server, key)
+    problem(server.ask("/session", "POST", headers={"X-API-Key": key}), 429, "too_many_sign_ins")
+    # The sessions that there are go on, the key does as well, and those who have another one.
+    assert ask(server, cookie_of(replies[0])).status == 200
+    assert server.ask(KOL, headers={"X-API-Key": key}).status == 200
+    assert "ratelimit-limit" not in server.ask(KOL, headers={"X-API-Key": key}).headers
+    sign_in(server, other)
+    problem(server.ask("/session", "POST", {"key": key + "x"}), 401, "key_invalid")
+    assert server.metric('kol_sign_ins_total{result="limited"}') >= 2
+    wait_until(lambda: server.ask("/session", "POST", {"key": key}).status == 201, "the next to be taken")
+
+
+def test_a_limit_of_calls_that_is_nearer_is_the_one_told(serve, keys):
+    key = keys("read")
+    server = serve("--serve-rate", 6, "--serve-burst", 3)
+    for left in (2, 1, 0):
+        reply = server.ask("/session", "POST", {"key": key})
+        assert reply.status == 201 and reply.headers["ratelimit-remaining"] == str(left), reply
+        assert reply.headers["ratelimit-limit"] == "3", reply
+    problem(server.ask("/session", "POST", {"key": key}), 429, "too_many_requests")
+
+
+def test_machines_count_sign_ins_together(machines, keys, redis_start):
+    key = keys("read")
+    redis = redis_start()
+    here, there = machines(2, *redis_flags(redis.url))
+    for _ in range(OFTEN):
+        sign_in(here, key)
+
+    def is_told():
+        held = redis.text.get(f"ratelimit:sign_in:{keys.ids[key]}")
+        return held and int(held) / 1e6 - redis.redis.time()[0] > 50
+
+    wait_until(is_told, "the other machine's bucket")
+
+    def refused():
+        return there.ask("/session", "POST", {"key": key}).status == 429
+
+    wait_until(refused, "the other machine to know", 10)
+    refused_sign_in(there, key)
+    assert redis.keys("ratelimit:key:*") == [], "calls have no limit"
+
+
 def test_look_ups_of_made_up_cookies_are_limited(serve, keys):
     key = keys("read")
     server = serve("--serve-rate", 6, "--serve-burst", 5)
@@ -599,7 +666,7 @@ def test_a_stop_amid_look_ups_ends_in_order(machines, keys, redis_start, redis_p
 
 
 def test_nothing_is_kept_for_a_made_up_token_nor_settled_for_long(machines, keys, redis_start, redis_proxy):
-    key = keys("read")
+    several = [keys("read") for _ in range(8)]
     redis = redis_start()
     proxy = redis_proxy(redis)
     (server,) = machines(1, *redis_flags(proxy.url), "--serve-rate", 0)
@@ -608,7 +675,7 @@ def test_nothing_is_kept_for_a_made_up_token_nor_settled_for_long(machines, keys
     reply = ask(server, {"Cookie": f"kol_session={'y' * 43}"}, "/session", "DELETE")
     problem(reply, 503, "session_untold")
     assert "set-cookie" not in reply.headers and reply.headers["retry-after"], reply
-    cookies = [sign_in(server, key) for _ in range(200)]
+    cookies = [sign_in(server, several[number % 8]) for number in range(200)]
     for cookie in cookies[:20]:
         assert ask(server, cookie, "/session", "DELETE").status == 204
     # Redis is back and slow: two hundred take it 20 seconds and more, and nobody waits for that.

@@ -124,6 +124,28 @@ static void test_an_address_is_told_by_its_bytes(void **state)
     http_rates_free(&rates);
 }
 
+/* Beside the bucket of calls; the longest id of a key has room. */
+static void test_a_use_is_told_by_its_kind_and_whose_it_is(void **state)
+{
+    (void)state;
+    struct http_rates *rates = shared_rates();
+    char id[64];
+    memset(id, 'k', sizeof id);
+    id[0] = 1;
+    http_rates_take(rates, (struct str){id, sizeof id}, 60, 10, NOW);
+    struct http_spent spent = drain(rates, NOW);
+    assert_int_equal(spent.use, 1);
+    assert_false(spent.is_address);
+    assert_int_equal(spent.id_len, 63);
+    assert_memory_equal(spent.id, id + 1, 63);
+    assert_int_equal(http_rates_look(rates, (struct str){id + 1, 63}, 60, 1, NOW).retry_s, 0);
+    http_rates_take(rates, (struct str){id + 1, 63}, 60, 10, NOW);
+    spent = drain(rates, NOW);
+    assert_int_equal(spent.use, 0);
+    assert_int_equal(spent.id_len, 63);
+    http_rates_free(&rates);
+}
+
 static void test_a_server_alone_is_not_changed_by_being_told_its_own(void **state)
 {
     (void)state;
@@ -471,6 +493,7 @@ int main(void)
         cmocka_unit_test(test_a_limit_of_one_server_keeps_nothing),
         cmocka_unit_test(test_the_app_is_told_once_between_two_drains),
         cmocka_unit_test(test_an_address_is_told_by_its_bytes),
+        cmocka_unit_test(test_a_use_is_told_by_its_kind_and_whose_it_is),
         cmocka_unit_test(test_a_server_alone_is_not_changed_by_being_told_its_own),
         cmocka_unit_test(test_what_others_were_let_through_counts),
         cmocka_unit_test(test_less_in_the_shared_bucket_takes_nothing_back),
