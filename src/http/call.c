@@ -113,7 +113,7 @@ static _Thread_local struct corked {
     struct http_call *calls[CORKED_MAX]; /* held */
 } corked;
 
-static void resume(struct http_call *call)
+void http_call_resume(struct http_call *call)
 {
     struct http_server *server = call->server;
     MHD_resume_connection(call->mhd);
@@ -123,7 +123,7 @@ static void resume(struct http_call *call)
 static void resume_corked(void)
 {
     for (size_t i = 0; i < corked.count; i++) {
-        resume(corked.calls[i]);
+        http_call_resume(corked.calls[i]);
         http_call_release(corked.calls[i]);
     }
     corked.count = 0;
@@ -148,7 +148,7 @@ static void wake(struct http_call *call)
     }
     http_watch_no_deadline(call->server->watch, call);
     if (!corked.on) {
-        resume(call);
+        http_call_resume(call);
         return;
     }
     if (corked.count == CORKED_MAX) {

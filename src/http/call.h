@@ -281,6 +281,9 @@ void http_call_take_sending(struct http_call *call, const struct http_sending *s
 void http_call_keep(struct http_call *call);
 /* What works for a call lets go of it: the last thing that it does with it. */
 void http_call_let_go(struct http_call *call);
+/* Wakes the connection of a call that was counted as sleeping and suspended. Whoever has no hold of
+ * the call may touch it no more: the event thread may be done with it before this returns. */
+void http_call_resume(struct http_call *call);
 /* Tells what works for a call that was ended by somebody else to stop; once. */
 void http_call_cancel(struct http_call *call);
 

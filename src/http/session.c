@@ -43,11 +43,9 @@ static void ask(void *argument)
 {
     struct http_call *call = argument;
     const struct http_app *app = call->server->app;
-    struct http_server *server = call->server;
     call->session = app->session(call->cookie, call->deadline_ns, &call->identity, app->user);
     KOL_ASSERT(call->session != HTTP_SESSION_ASK);
-    MHD_resume_connection(call->mhd);
-    atomic_fetch_sub(&server->sleeping, 1);
+    http_call_resume(call);
     http_call_let_go(call);
 }
 
@@ -67,8 +65,7 @@ void http_session_ask(struct http_call *call)
         atomic_fetch_add_explicit(&server->refused_busy, 1, memory_order_relaxed);
     }
     call->session = HTTP_SESSION_BUSY;
-    MHD_resume_connection(call->mhd);
-    atomic_fetch_sub(&server->sleeping, 1);
+    http_call_resume(call);
     http_call_let_go(call);
 }
 

@@ -19,7 +19,6 @@ enum { STREAM_MAX = 256 * 1024 }; /* bytes that may be unsent */
 struct http_stream {
     _Atomic int holds;
     struct http_call *call; /* the writer has a hold of it */
-    struct http_server *server;
     char type[96];
     pthread_mutex_t mutex;
     pthread_cond_t moved; /* bytes were taken, or the stream was cut */
@@ -58,8 +57,7 @@ static void wake(struct http_stream *stream)
 {
     if (stream->asleep) {
         stream->asleep = false;
-        MHD_resume_connection(stream->call->mhd);
-        atomic_fetch_sub(&stream->server->sleeping, 1);
+        http_call_resume(stream->call);
     }
 }
 
@@ -86,7 +84,7 @@ ssize_t http_stream_read(void *user, uint64_t at, char *out, size_t max)
         got = MHD_CONTENT_READER_END_OF_STREAM;
     } else {
         stream->asleep = true;
-        atomic_fetch_add(&stream->server->sleeping, 1);
+        atomic_fetch_add(&stream->call->server->sleeping, 1);
         MHD_suspend_connection(stream->call->mhd);
     }
     pthread_mutex_unlock(&stream->mutex);
@@ -117,7 +115,6 @@ enum kol_status http_stream_begin(struct http_call *call, const char *type,
     struct http_stream *stream = mem_zalloc(1, sizeof *stream);
     stream->holds = 2;
     stream->call = call;
-    stream->server = call->server;
     snprintf(stream->type, sizeof stream->type, "%s", type);
     pthread_mutex_init(&stream->mutex, NULL);
     pthread_condattr_t attributes;
