@@ -295,27 +295,6 @@ void buf_put_int64(struct buf *buf, int64_t value)
     buf_append(buf, digits + at, sizeof digits - at);
 }
 
-/* A number of at most two decimals, as scores and most counts are: the same text as by printf, for
- * a tenth of its time. False: it is another, or would be written with an exponent. */
-static bool put_hundredths(struct buf *buf, double value)
-{
-    const double hundredths = rint(value * 100);
-    if (!(fabs(hundredths) < 1e15) || hundredths / 100 != value || (value == 0 && signbit(value))) {
-        return false;
-    }
-    int64_t rest = (int64_t)fabs(hundredths);
-    if (value < 0) {
-        buf_putc(buf, '-');
-    }
-    buf_put_int64(buf, rest / 100);
-    rest %= 100;
-    if (rest) {
-        const char decimals[3] = {'.', (char)('0' + rest / 10), (char)('0' + rest % 10)};
-        buf_append(buf, decimals, rest % 10 ? 3 : 2);
-    }
-    return true;
-}
-
 /* `number` / 10^`decimals` without zeros at the end. */
 static void put_decimals(struct buf *buf, uint64_t number, int decimals)
 {
@@ -337,6 +316,19 @@ static void put_decimals(struct buf *buf, uint64_t number, int decimals)
         number /= 10;
     } while (number);
     buf_append(buf, digits + at, sizeof digits - at);
+}
+
+/* A number of at most two decimals, as scores and most counts are: the same text as by printf, for
+ * a tenth of its time. False: it is another, or would be written with an exponent. */
+static bool put_hundredths(struct buf *buf, double value)
+{
+    const double hundredths = rint(value * 100);
+    if (!(fabs(hundredths) < 1e15) || hundredths / 100 != value || (value == 0 && signbit(value))) {
+        return false;
+    }
+    buf_append(buf, "-", value < 0);
+    put_decimals(buf, (uint64_t)fabs(hundredths), 2);
+    return true;
 }
 
 __extension__ typedef unsigned __int128 wide;

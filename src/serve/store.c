@@ -227,16 +227,10 @@ enum serve_held serve_take_text(const struct redis_pipe *pipe, size_t place, enu
 
 /* ---- writing ---- */
 
-/* By its length first: most are none of them. */
 static bool is_stamp(struct str name, enum serve_key kind)
 {
-    switch (name.len) {
-    case sizeof "version" - 1:
-        return memcmp(name.ptr, "version", name.len) == 0 && kind != SERVE_KEY_METADATA;
-    case sizeof "snapshot" - 1: return memcmp(name.ptr, "snapshot", name.len) == 0;
-    case sizeof "cached_at" - 1: return memcmp(name.ptr, "cached_at", name.len) == 0;
-    default: return false;
-    }
+    return str_equal(name, STR("snapshot")) || str_equal(name, STR("cached_at")) ||
+           (str_equal(name, STR("version")) && kind != SERVE_KEY_METADATA);
 }
 
 /* The fields without those that every value gets; the `version` of the metadata is no such one. */

@@ -129,7 +129,7 @@ static bool measure(const struct serve_field *fields, size_t count, size_t *byte
 static bool is_among(const struct serve_field *fields, size_t count, struct str name)
 {
     for (size_t i = 0; i < count; i++) {
-        if (fields[i].name.len == name.len && str_equal(fields[i].name, name)) {
+        if (str_equal(fields[i].name, name)) {
             return true;
         }
     }
