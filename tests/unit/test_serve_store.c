@@ -1,155 +1,8 @@
 /*
- * test_serve_store.c: values in a real Redis: what is written is read again, newer stays, garbage
- * is healed, nothing is without a TTL, and nobody sees half of a value.
+ * test_serve_store.c: hashes and texts in a real Redis: what is written is read again, newer stays,
+ * garbage is healed, and nothing is without a TTL.
  */
-#include "redis_fixture.h"
-
-#include <pthread.h>
-#include <stdatomic.h>
-
-#include "serve/store.h"
-
-static struct server server;
-static struct redis *redis;
-static struct redis_pipe *pipe_;
-static struct arena arena;
-
-static int start(void **state)
-{
-    (void)state;
-    make_server(&server);
-    const struct redis_options options = over_socket(&server);
-    redis = open_redis(&options);
-    pipe_ = redis_pipe_new(redis);
-    arena_init(&arena, 0);
-    return 0;
-}
-
-static int stop(void **state)
-{
-    (void)state;
-    redis_pipe_free(&pipe_);
-    redis_close(&redis);
-    arena_free(&arena);
-    remove_server(&server);
-    return 0;
-}
-
-/* ---- plain commands ---- */
-
-static const struct redis_answer *tell(const char *words)
-{
-    redis_clear(pipe_);
-    redis_addf(pipe_, words);
-    run_pipe(pipe_);
-    return redis_answer(pipe_, 0);
-}
-
-static const struct redis_answer *tell_all(const struct str *argv, size_t argc)
-{
-    redis_clear(pipe_);
-    redis_add(pipe_, argc, argv, 1);
-    run_pipe(pipe_);
-    assert_int_not_equal(redis_answer(pipe_, 0)->kind, REDIS_ERROR);
-    return redis_answer(pipe_, 0);
-}
-#define TELL(...)                                                                                  \
-    tell_all((const struct str[]){__VA_ARGS__},                                                    \
-             sizeof((const struct str[]){__VA_ARGS__}) / sizeof(struct str))
-
-static int clear(void **state)
-{
-    (void)state;
-    arena_reset(&arena);
-    assert_int_not_equal(tell("FLUSHALL")->kind, REDIS_ERROR);
-    assert_int_not_equal(tell("CONFIG SET maxmemory 0")->kind, REDIS_ERROR);
-    assert_int_not_equal(tell("CONFIG SET sanitize-dump-payload no")->kind, REDIS_ERROR);
-    return 0;
-}
-
-/* ---- values ---- */
-
-#define KEY STR("kol:profile:tiktok:ana")
-#define SET STR("kol:top:followers:tiktok:100")
-#define META STR("{kol:top:followers:tiktok:100}:meta")
-#define LIST STR("kol:profiles:list:tiktok")
-#define SCORE STR("kol:score:tiktok:ana")
-
-static enum serve_done put(const struct serve_write *write, struct str *why)
-{
-    struct str no_why;
-    redis_clear(pipe_);
-    const size_t place = serve_put(pipe_, write);
-    run_pipe(pipe_);
-    return serve_written(pipe_, place, why ? why : &no_why);
-}
-
-/* A hash of one field, or of many. */
-static struct serve_write hash_of(int64_t version, int64_t snapshot,
-                                  const struct serve_field *field)
-{
-    return (struct serve_write){.kind = SERVE_KEY_PROFILE_ON,
-                                .key = KEY,
-                                .version = version,
-                                .snapshot = snapshot,
-                                .now_us = INT64_C(1700000000123456),
-                                .fields = field,
-                                .field_count = 1};
-}
-
-static enum serve_held take(enum serve_key kind, struct str key, struct serve_hash *out)
-{
-    redis_clear(pipe_);
-    const size_t place = serve_ask(pipe_, kind, key);
-    run_pipe(pipe_);
-    return serve_take_hash(pipe_, place, kind, &arena, out);
-}
-
-static enum serve_held take_set(struct serve_set *out)
-{
-    redis_clear(pipe_);
-    const size_t place = serve_ask(pipe_, SERVE_KEY_TOP_FOLLOWERS, SET);
-    run_pipe(pipe_);
-    return serve_take_set(pipe_, place, SERVE_KEY_TOP_FOLLOWERS, &arena, out);
-}
-
-static enum serve_held take_text(struct serve_text *out)
-{
-    redis_clear(pipe_);
-    const size_t place = serve_ask(pipe_, SERVE_KEY_PROFILES_LIST, LIST);
-    run_pipe(pipe_);
-    return serve_take_text(pipe_, place, SERVE_KEY_PROFILES_LIST, &arena, out);
-}
-
-static struct str value_of(const struct serve_hash *hash, const char *name)
-{
-    const struct serve_field *field = serve_field(hash->fields, hash->count, name);
-    return field ? field->value : STR("(none)");
-}
-
-#define assert_str(actual, expected)                                                               \
-    do {                                                                                           \
-        const struct str is = (actual);                                                            \
-        if (!str_is(is, expected)) {                                                               \
-            fail_msg("`%.*s` is not `%s`", STR_FORMAT(is), expected);                              \
-        }                                                                                          \
-    } while (0)
-
-/* Every key has a TTL, and none more than `most_ms`. */
-static void assert_ttls(int64_t most_ms)
-{
-    redis_clear(pipe_);
-    redis_addf(pipe_, "EVAL %s 0",
-               "local low,high,keys=1e15,0,redis.call('KEYS','*') for i=1,#keys do local t="
-               "redis.call('PTTL',keys[i]) low=math.min(low,t) high=math.max(high,t) end "
-               "return {low,high,#keys}");
-    run_pipe(pipe_);
-    const struct redis_answer *answer = redis_answer(pipe_, 0);
-    assert_int_equal(answer->kind, REDIS_LIST);
-    assert_true(answer->items[2].number > 0);
-    assert_true(answer->items[0].number > 0);
-    assert_true(answer->items[1].number <= most_ms);
-}
+#include "serve_store_fixture.h"
 
 /* ---- hashes ---- */
 
@@ -178,7 +31,7 @@ static void test_a_hash_is_read_as_it_was_written(void **state)
         assert_true(str_equal(value_of(&hash, fields[i].name.ptr), fields[i].value));
     }
     for (size_t count = 1; count <= ARRAY_LEN(fields); count++) { /* the first ones together */
-        clear(NULL);
+        clear_values(NULL);
         struct serve_hash hash;
         struct serve_write write = hash_of(7, 12, fields);
         write.field_count = count;
@@ -240,7 +93,7 @@ static void check_guard(int64_t held_version, int64_t held_snapshot, int64_t ver
 {
     struct serve_hash hash;
     const struct serve_field old = {STR("bio"), STR("old")}, fresh = {STR("bio"), STR("new")};
-    clear(NULL);
+    clear_values(NULL);
     struct serve_write write = hash_of(held_version, held_snapshot, &old);
     assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
     assert_int_equal(tell("PEXPIRE kol:profile:tiktok:ana 1000")->number, 1);
@@ -281,13 +134,13 @@ static void test_what_was_missing_does_not_replace_what_came_meanwhile(void **st
     write.absent = true;
     assert_int_equal(put(&write, NULL), SERVE_WRITTEN); /* nothing was there */
     assert_ttls(3600000);
-    clear(NULL);
+    clear_values(NULL);
     assert_int_equal(tell("HSET kol:profile:tiktok:ana bio theirs")->number, 1);
     assert_int_equal(put(&write, NULL), SERVE_KEPT);
     assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
     assert_str(value_of(&hash, "bio"), "theirs");
     assert_int_equal(tell("PTTL kol:profile:tiktok:ana")->number, -1); /* theirs, too */
-    clear(NULL);
+    clear_values(NULL);
     assert_str(tell("SET kol:profile:tiktok:ana theirs")->text, "OK");
     assert_int_equal(put(&write, NULL), SERVE_KEPT);
     assert_str(tell("GET kol:profile:tiktok:ana")->text, "theirs");
@@ -366,35 +219,13 @@ static void test_names_of_every_value_are_passed_over_among_the_fields(void **st
 
 /* ---- garbage ---- */
 
-/* Each of these under the key of a hash, a set or a text is told as garbage, and replaced. */
-static void make_garbage(int kind, struct str key)
-{
-    switch (kind) {
-    case 0: TELL(STR("SET"), key, STR("text")); break;
-    case 1: TELL(STR("LPUSH"), key, STR("a"), STR("b")); break;
-    case 2: TELL(STR("SADD"), key, STR("a")); break;
-    case 3: TELL(STR("XADD"), key, STR("*"), STR("a"), STR("b")); break;
-    case 4: TELL(STR("HSET"), key, STR("snapshot"), STR("-1")); break;
-    case 5: TELL(STR("HSET"), key, STR("snapshot"), STR("inf")); break;
-    case 6: TELL(STR("HSET"), key, STR("snapshot"), STR("99999999999999999")); break;
-    case 7: TELL(STR("HSET"), key, STR("version"), STR("1e3"), STR("snapshot"), STR("5")); break;
-    case 8: TELL(STR("HSET"), key, STR("version"), STR("")); break;
-    case 9: TELL(STR("ZADD"), key, STR("1"), STR("a")); break;
-    case 10: TELL(STR("SET"), key, STR("[1]")); break;
-    case 11: TELL(STR("SET"), key, STR("{\"snapshot\":\"x\"}")); break;
-    case 12: TELL(STR("SET"), key, STR("{\"snapshot\":1.5}")); break;
-    default: TELL(STR("SET"), key, STR("{\"snapshot\":99} ...")); break;
-    }
-}
-enum { GARBAGE = 14 };
-
 static void test_garbage_under_a_hash_is_healed(void **state)
 {
     (void)state;
     const struct serve_field field = {STR("bio"), STR("new")};
     struct serve_hash hash;
     for (int kind = 0; kind < GARBAGE; kind++) {
-        clear(NULL);
+        clear_values(NULL);
         make_garbage(kind, KEY);
         assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_GARBAGE);
         assert_int_equal(hash.count, 0);
@@ -529,7 +360,7 @@ static void test_texts_are_guarded_by_their_snapshot(void **state)
     assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
     assert_ttls(900 * 1000);
     for (int kind = 0; kind < GARBAGE; kind++) {
-        clear(NULL);
+        clear_values(NULL);
         make_garbage(kind, LIST);
         assert_int_equal(take_text(&text), SERVE_GARBAGE);
         write.force = false;
@@ -540,314 +371,7 @@ static void test_texts_are_guarded_by_their_snapshot(void **state)
     }
 }
 
-/* ---- sets ---- */
-
-static struct serve_write set_of(int64_t snapshot, const struct serve_member *members, size_t count)
-{
-    return (struct serve_write){.kind = SERVE_KEY_TOP_FOLLOWERS,
-                                .key = SET,
-                                .snapshot = snapshot,
-                                .now_us = 1000000 * snapshot + 1,
-                                .as_of = STR("2026-01-02T03:04:05Z"),
-                                .members = members,
-                                .member_count = count};
-}
-
-static enum serve_done put_set(const struct serve_write *write)
-{
-    enum serve_done done;
-    struct kol_error err = {0};
-    if (serve_put_set(redis, write, in_ms(20000), &done, &err) != KOL_OK) {
-        fail_msg("%s", err.message);
-    }
-    return done;
-}
-
-static void test_a_set_is_read_as_it_was_written(void **state)
-{
-    (void)state;
-    const struct serve_member members[] = {{STR("b"), 10},         {STR("a"), 10},
-                                           {STR("c"), 4.73829103}, {STR("\xc4\x91"), 1e15},
-                                           {STR("d"), -0.1},       {STR("n\0ul"), 10}};
-    struct serve_set set;
-    assert_int_equal(take_set(&set), SERVE_ABSENT);
-    struct serve_write write = set_of(8, members, 6);
-    for (int round = 0; round < 2; round++) {
-        clear(NULL);
-        assert_int_equal(round ? put_set(&write) : put(&write, NULL), SERVE_WRITTEN);
-        assert_int_equal(take_set(&set), SERVE_HELD);
-        assert_int_equal(set.count, 6);
-        assert_int_equal(set.snapshot, 8);
-        assert_str(set.as_of, "2026-01-02T03:04:05Z");
-        static const int order[] = {3, 1, 0, 5, 2, 4};
-        for (size_t i = 0; i < 6; i++) {
-            assert_true(str_equal(set.members[i].name, members[order[i]].name));
-            assert_true(set.members[i].score == members[order[i]].score);
-        }
-        assert_ttls(900 * 1000);
-        assert_int_equal(put(&write, NULL), SERVE_KEPT);
-        assert_int_equal(put_set(&write), SERVE_KEPT);
-    }
-    const uint64_t print = set.print;
-    write.snapshot = 9;
-    write.as_of = STR("");
-    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-    assert_int_equal(take_set(&set), SERVE_HELD);
-    assert_int_equal(set.as_of.len, 0); /* that of before is gone */
-    assert_true(print && set.print && set.print != print);
-    write.snapshot = 8;
-    assert_int_equal(put(&write, NULL), SERVE_KEPT);
-    write.force = true;
-    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-    assert_ttls(900 * 1000);
-}
-
-static void test_an_empty_set_is_held(void **state)
-{
-    (void)state;
-    const struct serve_member member = {STR("a"), 1};
-    struct serve_set set;
-    struct serve_write write = set_of(8, NULL, 0);
-    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-    assert_int_equal(take_set(&set), SERVE_HELD);
-    assert_int_equal(set.count, 0);
-    assert_int_equal(set.snapshot, 8);
-    assert_int_equal(put(&write, NULL), SERVE_KEPT);
-    write = set_of(9, &member, 1);
-    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-    write = set_of(10, NULL, 0);
-    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-    assert_int_equal(take_set(&set), SERVE_HELD);
-    assert_int_equal(set.count, 0);
-    assert_ttls(900 * 1000);
-}
-
-static void test_garbage_under_a_set_or_its_sibling_is_healed(void **state)
-{
-    (void)state;
-    const struct serve_member member = {STR("a"), 1};
-    struct serve_set set;
-    const struct serve_write write = set_of(8, &member, 1);
-    for (int kind = 0; kind < 2 * GARBAGE; kind++) {
-        for (int round = 0; round < 3; round++) {
-            clear(NULL);
-            if (round) { /* the other of the two is right */
-                assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-                TELL(STR("DEL"), kind % 2 ? SET : META);
-            }
-            if (kind / 2 == 9 && kind % 2) {
-                continue; /* that is a set, without a sibling at most: no garbage */
-            }
-            make_garbage(kind / 2, kind % 2 ? SET : META);
-            if (kind % 2) {
-                assert_int_equal(take_set(&set), SERVE_GARBAGE);
-            }
-            assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-            assert_int_equal(take_set(&set), SERVE_HELD);
-            assert_int_equal(set.count, 1);
-            assert_int_equal(set.snapshot, 8);
-            assert_ttls(900 * 1000);
-        }
-    }
-    clear(NULL);
-    TELL(STR("ZADD"), SET, STR("inf"), STR("a"));
-    assert_int_equal(take_set(&set), SERVE_GARBAGE);
-    clear(NULL);
-    TELL(STR("ZADD"), SET, STR("1"), STR("\xff"));
-    assert_int_equal(take_set(&set), SERVE_GARBAGE);
-    clear(NULL);
-    TELL(STR("ZADD"), SET, STR("1"), STR("a"));
-    assert_int_equal(take_set(&set), SERVE_HELD); /* another program wrote it, without a sibling */
-    assert_int_equal(set.snapshot, 0);
-    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-}
-
-enum { MANY = 2503 };
-static struct serve_member many[2][MANY];
-static char many_names[2][MANY][24];
-
-/* Two sets of which no member is in both; the scores tell which it is. */
-static void make_many(void)
-{
-    for (int which = 0; which < 2; which++) {
-        for (int i = 0; i < MANY; i++) {
-            const int len = snprintf(many_names[which][i], 24, "%c%d", which ? 'b' : 'a', i);
-            many[which][i] =
-                (struct serve_member){{many_names[which][i], (size_t)len}, 2 * i + which};
-        }
-    }
-}
-
-static void test_a_large_set_is_written_in_pieces(void **state)
-{
-    (void)state;
-    struct serve_set set;
-    make_many();
-    struct serve_write write = set_of(8, many[0], MANY);
-    assert_int_equal(put_set(&write), SERVE_WRITTEN);
-    assert_int_equal(tell("DBSIZE")->number, 2);
-    assert_int_equal(tell("ZCARD kol:top:followers:tiktok:100")->number, MANY);
-    assert_int_equal(take_set(&set), SERVE_HELD);
-    assert_int_equal(set.count, SERVE_MEMBERS_READ);
-    assert_str(set.members[0].name, "a2502");
-    assert_ttls(900 * 1000);
-    assert_true(tell("PTTL kol:top:followers:tiktok:100")->number > 800000);
-    const int64_t before = tell("PEXPIRE kol:top:followers:tiktok:100 1000")->number;
-    assert_int_equal(before, 1);
-    assert_int_equal(put_set(&write), SERVE_KEPT);
-    assert_int_equal(tell("DBSIZE")->number, 2); /* nothing aside */
-    assert_true(tell("PTTL kol:top:followers:tiktok:100")->number > 800000);
-    write = set_of(9, many[1], MANY);
-    assert_int_equal(put_set(&write), SERVE_WRITTEN);
-    assert_int_equal(tell("ZCARD kol:top:followers:tiktok:100")->number, MANY);
-    assert_int_equal(tell("DBSIZE")->number, 2);
-    assert_ttls(900 * 1000);
-    enum serve_done done;
-    struct kol_error err = {0};
-    write.member_count = SERVE_MEMBERS_MAX + 1;
-    assert_int_equal(serve_put_set(redis, &write, in_ms(1000), &done, &err), KOL_INVALID);
-}
-
-static void test_a_large_set_that_cannot_be_put_in_place_leaves_nothing_aside(void **state)
-{
-    (void)state;
-    struct serve_set set;
-    make_many();
-    const struct serve_write write = set_of(8, many[0], MANY);
-    assert_int_equal(tell("ACL SETUSER default -rename")->kind, REDIS_TEXT);
-    assert_int_equal(put_set(&write), SERVE_REFUSED);
-    assert_int_equal(tell("ACL SETUSER default +rename")->kind, REDIS_TEXT);
-    assert_int_equal(tell("DBSIZE")->number, 1); /* the sibling of a set that is not there */
-    assert_int_equal(take_set(&set), SERVE_ABSENT);
-    assert_int_equal(put_set(&write), SERVE_WRITTEN);
-    assert_int_equal(take_set(&set), SERVE_HELD);
-}
-
-/* As if another client had written between the commands that read a set. */
-static void test_a_set_that_is_replaced_while_it_is_read_is_told_as_absent(void **state)
-{
-    (void)state;
-    const struct serve_member member = {STR("a"), 1};
-    struct serve_set set;
-    for (int round = 0; round < 2; round++) {
-        const struct serve_write write = set_of(8, &member, 1);
-        redis_clear(pipe_);
-        serve_put(pipe_, &write);
-        const size_t place = redis_addf(pipe_, "HMGET %S snapshot as_of members cached_at", META);
-        redis_addf(pipe_, "ZREVRANGE %S 0 999 WITHSCORES", SET);
-        redis_addf(pipe_, "EVAL %s 1 %S",
-                   round ? "redis.call('HSET',KEYS[1],'cached_at','now') return redis.call('HMGET',"
-                           "KEYS[1],'snapshot','as_of','members','cached_at')"
-                         : "return redis.call('HMGET',KEYS[1],'snapshot','as_of','members',"
-                           "'cached_at')",
-                   META);
-        run_pipe(pipe_);
-        assert_int_equal(serve_take_set(pipe_, place, SERVE_KEY_TOP_FOLLOWERS, &arena, &set),
-                         round ? SERVE_ABSENT : SERVE_HELD);
-    }
-}
-
-/* Reads until told to stop; each read must be all of one of the two sets, none older than before.
- */
-static _Atomic bool stop_reading;
-static void *read_sets(void *newest)
-{
-    struct redis_pipe *pipe = redis_pipe_new(redis);
-    struct arena own;
-    int64_t last = 0;
-    arena_init(&own, 0);
-    while (!stop_reading) {
-        struct serve_set set;
-        const size_t place = serve_ask(pipe, SERVE_KEY_TOP_FOLLOWERS, SET);
-        KOL_ASSERT(redis_run(pipe, in_ms(60000), NULL) == KOL_OK);
-        const enum serve_held held =
-            serve_take_set(pipe, place, SERVE_KEY_TOP_FOLLOWERS, &own, &set);
-        KOL_ASSERT(held != SERVE_GARBAGE);
-        if (held == SERVE_HELD) {
-            const char mark = set.snapshot % 2 ? 'b' : 'a';
-            KOL_ASSERT(set.count == SERVE_MEMBERS_READ && set.snapshot >= last);
-            for (size_t i = 0; i < set.count; i++) {
-                KOL_ASSERT(set.members[i].name.ptr[0] == mark);
-            }
-            last = set.snapshot;
-        }
-        redis_clear(pipe);
-        arena_reset(&own);
-    }
-    *(int64_t *)newest = last;
-    redis_pipe_free(&pipe);
-    arena_free(&own);
-    return NULL;
-}
-
-static void test_readers_see_sets_whole_while_they_are_replaced(void **state)
-{
-    (void)state;
-    pthread_t threads[2];
-    int64_t newest[2];
-    make_many();
-    struct serve_write write = set_of(1, many[1], SERVE_MEMBERS_READ);
-    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-    stop_reading = false;
-    for (size_t i = 0; i < 2; i++) {
-        KOL_ASSERT(pthread_create(&threads[i], NULL, read_sets, &newest[i]) == 0);
-    }
-    for (int64_t snapshot = 2; snapshot <= 60; snapshot++) {
-        const size_t count =
-            snapshot % 3 ? SERVE_MEMBERS_READ : MANY; /* in one script, and aside */
-        write = set_of(snapshot, many[snapshot % 2], count);
-        assert_int_equal(put_set(&write), SERVE_WRITTEN);
-    }
-    stop_reading = true;
-    for (size_t i = 0; i < 2; i++) {
-        pthread_join(threads[i], NULL);
-        assert_true(newest[i] > 0);
-    }
-    assert_ttls(900 * 1000);
-}
-
 /* ---- refusals ---- */
-
-/* A full server refuses all writes and changes nothing, also where something is held already. */
-static void test_a_full_server_refuses(void **state)
-{
-    (void)state;
-    struct str why;
-    struct serve_hash hash;
-    struct serve_set set;
-    static char large[10000];
-    memset(large, 'x', sizeof large);
-    make_many();
-    const struct serve_field small = {STR("bio"), STR("old")}, fresh = {STR("bio"), STR("new")},
-                             big = {STR("bio"), {large, sizeof large}};
-    struct serve_write write = hash_of(0, 1, &small), text, members;
-    assert_int_equal(put(&write, NULL), SERVE_WRITTEN);
-    members = set_of(1, many[0], 10);
-    assert_int_equal(put(&members, NULL), SERVE_WRITTEN);
-    assert_int_equal(tell("CONFIG SET maxmemory 1")->kind, REDIS_TEXT);
-    write = hash_of(0, 2, &fresh);
-    assert_int_equal(put(&write, &why), SERVE_REFUSED);
-    assert_str(why, "OOM");
-    write.fields = &big;
-    assert_int_equal(put(&write, &why), SERVE_REFUSED);
-    assert_str(why, "OOM");
-    text = (struct serve_write){.kind = SERVE_KEY_PROFILES_LIST, .key = LIST, .text = STR("{}")};
-    assert_int_equal(put(&text, &why), SERVE_REFUSED);
-    assert_str(why, "OOM");
-    members = set_of(2, many[1], 10);
-    assert_int_equal(put(&members, &why), SERVE_REFUSED);
-    assert_str(why, "OOM");
-    members.member_count = MANY;
-    assert_int_equal(put_set(&members), SERVE_REFUSED);
-    write = hash_of(0, 1, &fresh);
-    assert_int_equal(put(&write, &why), SERVE_KEPT); /* that takes no memory */
-    assert_int_equal(tell("DBSIZE")->number, 3);
-    assert_int_equal(take(SERVE_KEY_PROFILE_ON, KEY, &hash), SERVE_HELD);
-    assert_str(value_of(&hash, "bio"), "old");
-    assert_int_equal(take_set(&set), SERVE_HELD);
-    assert_int_equal(set.snapshot, 1);
-    assert_int_equal(set.count, 10);
-}
 
 /* Without RESTORE, as on a server before Redis 7, a hash is written by HSET from the same bytes. */
 static void test_a_server_that_does_not_restore_unpacks(void **state)
@@ -969,36 +493,33 @@ static void test_a_lock_is_had_by_one_and_given_back_by_it(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup(test_a_hash_is_read_as_it_was_written, clear),
-        cmocka_unit_test_setup(test_a_packed_hash_is_one_like_any_other, clear),
-        cmocka_unit_test_setup(test_what_was_missing_does_not_replace_what_came_meanwhile, clear),
-        cmocka_unit_test_setup(test_newer_is_written_and_older_is_not, clear),
-        cmocka_unit_test_setup(test_a_large_hash_is_guarded_and_loses_the_fields_of_before, clear),
-        cmocka_unit_test_setup(test_fields_of_one_name_come_to_the_last, clear),
-        cmocka_unit_test_setup(test_names_of_every_value_are_passed_over_among_the_fields, clear),
-        cmocka_unit_test_setup(test_garbage_under_a_hash_is_healed, clear),
-        cmocka_unit_test_setup(test_too_much_is_garbage, clear),
-        cmocka_unit_test_setup(test_a_score_in_its_older_form_is_read, clear),
-        cmocka_unit_test_setup(test_a_score_can_be_written_in_its_older_form, clear),
-        cmocka_unit_test_setup(test_texts_are_guarded_by_their_snapshot, clear),
-        cmocka_unit_test_setup(test_a_set_is_read_as_it_was_written, clear),
-        cmocka_unit_test_setup(test_an_empty_set_is_held, clear),
-        cmocka_unit_test_setup(test_garbage_under_a_set_or_its_sibling_is_healed, clear),
-        cmocka_unit_test_setup(test_a_large_set_is_written_in_pieces, clear),
-        cmocka_unit_test_setup(test_a_large_set_that_cannot_be_put_in_place_leaves_nothing_aside,
-                               clear),
-        cmocka_unit_test_setup(test_a_set_that_is_replaced_while_it_is_read_is_told_as_absent,
-                               clear),
-        cmocka_unit_test_setup(test_readers_see_sets_whole_while_they_are_replaced, clear),
-        cmocka_unit_test_setup(test_a_full_server_refuses, clear),
-        cmocka_unit_test_setup(test_a_server_that_does_not_restore_unpacks, clear),
-        cmocka_unit_test_setup(test_the_last_text_of_a_hash_ends_where_it_ends, clear),
-        cmocka_unit_test_setup(test_fields_of_another_version_are_read_and_told_apart, clear),
-        cmocka_unit_test_setup(test_a_lock_is_had_by_one_and_given_back_by_it, clear),
+        cmocka_unit_test_setup(test_a_hash_is_read_as_it_was_written, clear_values),
+        cmocka_unit_test_setup(test_a_packed_hash_is_one_like_any_other, clear_values),
+        cmocka_unit_test_setup(test_newer_is_written_and_older_is_not, clear_values),
+        cmocka_unit_test_setup(test_what_was_missing_does_not_replace_what_came_meanwhile,
+                               clear_values),
+        cmocka_unit_test_setup(test_a_large_hash_is_guarded_and_loses_the_fields_of_before,
+                               clear_values),
+        cmocka_unit_test_setup(test_fields_of_one_name_come_to_the_last, clear_values),
+        cmocka_unit_test_setup(test_names_of_every_value_are_passed_over_among_the_fields,
+                               clear_values),
+        cmocka_unit_test_setup(test_garbage_under_a_hash_is_healed, clear_values),
+        cmocka_unit_test_setup(test_too_much_is_garbage, clear_values),
+        cmocka_unit_test_setup(test_a_score_in_its_older_form_is_read, clear_values),
+        cmocka_unit_test_setup(test_a_score_can_be_written_in_its_older_form, clear_values),
+        cmocka_unit_test_setup(test_texts_are_guarded_by_their_snapshot, clear_values),
+        cmocka_unit_test_setup(test_a_server_that_does_not_restore_unpacks, clear_values),
+        cmocka_unit_test_setup(test_the_last_text_of_a_hash_ends_where_it_ends, clear_values),
+        cmocka_unit_test_setup(test_fields_of_another_version_are_read_and_told_apart,
+                               clear_values),
+        cmocka_unit_test_setup(test_a_lock_is_had_by_one_and_given_back_by_it, clear_values),
     };
     if (!server_is_installed()) {
         puts("1..0 # SKIP redis-server is not installed: run tools/install.sh test");
         return 0;
     }
-    return cmocka_run_group_tests(tests, start, stop);
+    arena_init(&arena, 0);
+    const int failed = cmocka_run_group_tests(tests, start, stop);
+    arena_free(&arena);
+    return failed;
 }
