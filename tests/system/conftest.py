@@ -79,6 +79,15 @@ def demo_data(kol_bin, tmp_path_factory):
     return shared_demo(kol_bin, of_the_run(tmp_path_factory))
 
 
+@pytest.fixture
+def demo_kol(kol_bin, demo_data, tmp_path):
+    """Runs the program on a copy of the demo world of the test's own."""
+    shutil.copytree(demo_data, tmp_path / "demo")
+    kol = Kol(kol_bin, tmp_path / "demo")
+    yield kol
+    kol.close()
+
+
 @pytest.fixture(scope="session")
 def real_part(kol_bin, shared_data, tmp_path_factory):
     """A data folder with a part of the public data, up to its online copy. Nobody writes into it."""

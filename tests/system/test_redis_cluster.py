@@ -1,12 +1,10 @@
 """kol on a Redis Cluster of three primaries and their replicas: the same keys, changes told by every
 node, and a primary that dies or gives a slot away."""
 
-import shutil
-
 import pytest
 
 from asking import Asker
-from support import Kol, wait_until
+from support import wait_until
 from test_redis_coherence import (
     CHANNEL, Profiles, Scores, change_all, slack_of, wait_kept, wait_purged, wait_told,
 )  # fmt: skip
@@ -48,15 +46,14 @@ def test_a_warm_fills_all_nodes_and_its_keys_are_served(two, redis_cluster):
     asker.close()
 
 
-def test_a_warm_stops_before_any_of_the_nodes_is_full(kol_bin, demo_data, redis_cluster, tmp_path):
+def test_a_warm_stops_before_any_of_the_nodes_is_full(demo_kol, redis_cluster):
     """Each has room of its own: the one that is asked for anything else may have plenty."""
     holder = redis_cluster.client.get_node_from_key("memory").port
     small = next(node for node in redis_cluster.primaries() if node.port != holder)
     used = small.redis.info("memory")["used_memory"]
     small.redis.config_set("maxmemory", used + 500_000)
     small.redis.config_set("maxmemory-policy", "noeviction")
-    shutil.copytree(demo_data, tmp_path / "own")
-    done = Kol(kol_bin, tmp_path / "own")("warm", "--warm-fill", 95, "--format", "json", *redis_cluster.flags)
+    done = demo_kol("warm", "--warm-fill", 95, "--format", "json", *redis_cluster.flags)
     rows = done.json()
     assert sum(row["refused"] for row in rows) == 0, rows
     assert sum(row["left_out"] for row in rows) > 0 and sum(row["written"] for row in rows) > 0

@@ -1,6 +1,5 @@
 """TLS to Redis: who is trusted and who is not. Where hiredis has no TLS: that it is refused."""
 
-import shutil
 import subprocess
 import time
 
@@ -30,15 +29,6 @@ def with_tls(library):
         pytest.skip("redis-server is built without TLS")
 
 
-@pytest.fixture
-def own(kol_bin, demo_data, tmp_path):
-    """A kol over a copy of the demo world of the test's own."""
-    shutil.copytree(demo_data, tmp_path / "own")
-    kol = Kol(kol_bin, tmp_path / "own")
-    yield kol
-    kol.close()
-
-
 # ---- where there is none ----
 
 
@@ -47,24 +37,24 @@ def test_the_program_says_whether_it_has_tls(kol, library):
     assert library in kol("doctor", status=None).text
 
 
-def test_without_tls_no_option_leads_to_a_connection_without(own, library):
+def test_without_tls_no_option_leads_to_a_connection_without(demo_kol, library):
     """Neither the address nor an option is passed over in silence."""
     if "without TLS" not in library:
         pytest.skip(f"the program has hiredis {library}")
     where = "127.0.0.1:1"
     for flags in (["--redis-url", f"rediss://{where}"], ["--redis-url", f"redis://{where}", "--redis-tls"]):
         for command in ("warm", "doctor"):
-            done = own(command, *flags, status=None)
+            done = demo_kol(command, *flags, status=None)
             said = done.errors + done.text
             assert "no TLS to Redis" in said and library in said, done
-        served = own("serve", "--serve-port", 0, *flags, status=2)
+        served = demo_kol("serve", "--serve-port", 0, *flags, status=2)
         assert "no TLS to Redis" in served.errors
 
 
-def test_certificates_without_tls_are_a_mistake(own):
+def test_certificates_without_tls_are_a_mistake(demo_kol):
     """Who names them does not want to send the password as it is."""
     for flag in ("--redis-tls-ca=ca.pem", f"--redis-tls-name={NAME}", "--redis-tls-insecure"):
-        done = own("warm", "--redis-url", "redis://127.0.0.1:1", flag, status=2)
+        done = demo_kol("warm", "--redis-url", "redis://127.0.0.1:1", flag, status=2)
         assert "rediss://" in done.errors, done
 
 
@@ -124,23 +114,23 @@ def secure(with_tls, authority, redis_start):
     return lambda *more: Secure(redis_start, authority, *more)
 
 
-def warmed_by(own, url, *flags, status=0):
-    return own("warm", "--redis-url", url, *flags, status=status)
+def warmed_by(demo_kol, url, *flags, status=0):
+    return demo_kol("warm", "--redis-url", url, *flags, status=status)
 
 
 # ---- connections ----
 
 
-def test_all_that_uses_redis_works_over_tls(own, secure):
+def test_all_that_uses_redis_works_over_tls(demo_kol, secure):
     """The warm's long pipes, requests, and the connection that tells of changes."""
     at = secure("address")
-    warmed_by(own, at.url, at.trust)
+    warmed_by(demo_kol, at.url, at.trust)
     assert at.server.redis.dbsize() > 500
-    status = own("cache", "status", "--redis-url", at.url, at.trust, "--format", "json").json()
+    status = demo_kol("cache", "status", "--redis-url", at.url, at.trust, "--format", "json").json()
     assert {row["what"]: str(row["value"]) for row in status}["keys"] == str(at.server.redis.dbsize())
-    doctor = own("doctor", "--redis-url", at.url, at.trust, status=None).text
+    doctor = demo_kol("doctor", "--redis-url", at.url, at.trust, status=None).text
     assert f"tls:127.0.0.1:{at.port}/0, version 7" in doctor
-    served = Served(own, *redis_flags(at.url, first=True), at.trust)
+    served = Served(demo_kol, *redis_flags(at.url, first=True), at.trust)
     served.wait_ready()
     before = served.get(SCORES)
     at.server.redis.flushall()
@@ -153,10 +143,10 @@ def test_all_that_uses_redis_works_over_tls(own, secure):
     assert tier_of(served)["hits"] > 0
 
 
-def test_a_server_that_comes_back_is_used_again(own, secure):
+def test_a_server_that_comes_back_is_used_again(demo_kol, secure):
     at = secure("address")
-    warmed_by(own, at.url, at.trust)
-    served = Served(own, *redis_flags(at.url, first=True), at.trust)
+    warmed_by(demo_kol, at.url, at.trust)
+    served = Served(demo_kol, *redis_flags(at.url, first=True), at.trust)
     served.wait_ready()
     wait_until(lambda: tier_of(served)["redis"]["channel"], "changes to be told")
     at.server.kill()
@@ -167,69 +157,69 @@ def test_a_server_that_comes_back_is_used_again(own, secure):
     wait_until(lambda: served.get(SCORES) and at.server.redis.exists(SCORE_KEY), "the value to be written back")
 
 
-def test_only_whom_the_user_trusts_is_believed(own, secure, authority):
+def test_only_whom_the_user_trusts_is_believed(demo_kol, secure, authority):
     at = secure("address")
     # The authorities of the system, and one that has not signed it.
     for flags in ([], [f"--redis-tls-ca={authority.folder}/stranger.pem"]):
-        done = warmed_by(own, at.url, *flags, status=2)
+        done = warmed_by(demo_kol, at.url, *flags, status=2)
         assert "certificate is not trusted" in done.errors and "tls_ca" in done.errors, done
         assert at.server.redis.dbsize() == 0
-    missing = warmed_by(own, at.url, "--redis-tls-ca=/nonexistent/ca.pem", status=2)
+    missing = warmed_by(demo_kol, at.url, "--redis-tls-ca=/nonexistent/ca.pem", status=2)
     assert "/nonexistent/ca.pem" in missing.errors
-    doctor = own("doctor", "--redis-url", at.url, status=None)
+    doctor = demo_kol("doctor", "--redis-url", at.url, status=None)
     assert "certificate is not trusted" in doctor.text
 
 
-def test_the_certificate_must_be_for_the_server_that_was_meant(own, secure):
+def test_the_certificate_must_be_for_the_server_that_was_meant(demo_kol, secure):
     at = secure("name")
-    done = warmed_by(own, at.url, at.trust, status=2)
+    done = warmed_by(demo_kol, at.url, at.trust, status=2)
     assert "certificate is not for `127.0.0.1`" in done.errors and "tls_name" in done.errors, done
-    wrong = warmed_by(own, at.url, at.trust, "--redis-tls-name=other.test", status=2)
+    wrong = warmed_by(demo_kol, at.url, at.trust, "--redis-tls-name=other.test", status=2)
     assert "certificate is not for `other.test`" in wrong.errors, wrong
     assert at.server.redis.dbsize() == 0
-    warmed_by(own, at.url, at.trust, f"--redis-tls-name={NAME}")
+    warmed_by(demo_kol, at.url, at.trust, f"--redis-tls-name={NAME}")
     assert at.server.redis.dbsize() > 500
 
 
-def test_nothing_is_checked_only_where_somebody_says_so(own, secure):
+def test_nothing_is_checked_only_where_somebody_says_so(demo_kol, secure):
     at = secure("stranger")
-    warmed_by(own, at.url, "--redis-tls-insecure")
+    warmed_by(demo_kol, at.url, "--redis-tls-insecure")
     assert at.server.redis.dbsize() > 500
-    doctor = own("doctor", "--redis-url", at.url, "--redis-tls-insecure", status=None)
+    doctor = demo_kol("doctor", "--redis-url", at.url, "--redis-tls-insecure", status=None)
     assert "nobody looks at its certificate" in doctor.text
 
 
-def test_a_server_may_ask_for_a_certificate(own, secure, authority):
+def test_a_server_may_ask_for_a_certificate(demo_kol, secure, authority):
     at = secure("address", "yes")
-    done = warmed_by(own, at.url, at.trust, status=2)
+    done = warmed_by(demo_kol, at.url, at.trust, status=2)
     assert "refused TLS" in done.errors and "tls_certificate" in done.errors, done
-    half = warmed_by(own, at.url, at.trust, f"--redis-tls-key={authority.folder}/client.key", status=2)
+    half = warmed_by(demo_kol, at.url, at.trust, f"--redis-tls-key={authority.folder}/client.key", status=2)
     assert "needs its key" in half.errors
     other = [f"--redis-tls-certificate={authority.folder}/client.pem",
              f"--redis-tls-key={authority.folder}/stranger.key"]  # fmt: skip
-    assert "stranger.key" in warmed_by(own, at.url, at.trust, *other, status=2).errors
+    assert "stranger.key" in warmed_by(demo_kol, at.url, at.trust, *other, status=2).errors
     assert at.server.redis.dbsize() == 0
     own_one = [f"--redis-tls-certificate={authority.folder}/client.pem",
                f"--redis-tls-key={authority.folder}/client.key"]  # fmt: skip
-    warmed_by(own, at.url, at.trust, *own_one)
+    warmed_by(demo_kol, at.url, at.trust, *own_one)
     assert at.server.redis.dbsize() > 500
 
 
-def test_passwords_go_over_tls_and_into_no_message(own, secure):
+def test_passwords_go_over_tls_and_into_no_message(demo_kol, secure):
     at = secure("address")
     at.server.redis.execute_command("ACL", "SETUSER", "me", "on", ">s3cret", "~*", "&*", "+@all")
     at.server.redis.execute_command("ACL", "SETUSER", "default", "-@all", "+info", "+dbsize", "+ping")
     who = at.url.replace("//", "//me:s3cret@")
-    warmed_by(own, who, at.trust)
-    wrong = warmed_by(own, at.url.replace("//", "//me:s4cret@"), at.trust, status=2)
+    warmed_by(demo_kol, who, at.trust)
+    wrong = warmed_by(demo_kol, at.url.replace("//", "//me:s4cret@"), at.trust, status=2)
     assert "refused user `me`" in wrong.errors and "s4cret" not in wrong.errors
 
 
-def test_no_tls_there_and_no_answer_end_in_time(own, secure):
+def test_no_tls_there_and_no_answer_end_in_time(demo_kol, secure):
     at = secure("address")
-    plain = warmed_by(own, f"rediss://127.0.0.1:{at.server.port}", at.trust, status=None)
+    plain = warmed_by(demo_kol, f"rediss://127.0.0.1:{at.server.port}", at.trust, status=None)
     assert "TLS" in plain.errors, plain
-    turned = warmed_by(own, f"redis://127.0.0.1:{at.port}", status=1)
+    turned = warmed_by(demo_kol, f"redis://127.0.0.1:{at.port}", status=1)
     assert str(at.port) in turned.errors
     at.server.port, port = at.port, at.server.port
     proxy = Proxy(at.server)
@@ -238,14 +228,15 @@ def test_no_tls_there_and_no_answer_end_in_time(own, secure):
         proxy.do("hang")
         began = time.monotonic()
         flags = ["--redis-connect-time=300ms", "--redis-answer-time=300ms", at.trust]
-        hung = own("cache", "get", "stats:platform", "--redis-url", f"rediss://127.0.0.1:{proxy.port}", *flags, status=1)
+        url = f"rediss://127.0.0.1:{proxy.port}"
+        hung = demo_kol("cache", "get", "stats:platform", "--redis-url", url, *flags, status=1)
         assert "no TLS within the time limit" in hung.errors, hung
         assert time.monotonic() - began < 5
     finally:
         proxy.close()
 
 
-def test_a_cluster_over_tls(own, with_tls, authority, redis_start):
+def test_a_cluster_over_tls(demo_kol, with_tls, authority, redis_start):
     """Nodes tell of one another by the ports of TLS; each is checked by its own address."""
     nodes = []
     for _ in range(3):
@@ -261,11 +252,11 @@ def test_a_cluster_over_tls(own, with_tls, authority, redis_start):
         wait_until(lambda node=node: Cluster.state(node) == "ok", "the cluster to be whole")
     flags = ["--redis-cluster", "--redis-tls", "--redis-host", "127.0.0.1", "--redis-port", nodes[0][0],
              f"--redis-tls-ca={authority.file}"]  # fmt: skip
-    own("warm", *flags)
+    demo_kol("warm", *flags)
     assert all(node.redis.dbsize() > 100 for _, node in nodes)
-    served = Served(own, *flags, "--redis-first=true", "--warm-interval", "0s")
+    served = Served(demo_kol, *flags, "--redis-first=true", "--warm-interval", "0s")
     served.wait_ready()
     wait_until(lambda: tier_of(served)["redis"]["channel"], "changes to be told")
     assert served.get(SCORES) and tier_of(served)["hits"] > 0
-    untrusted = own("warm", *flags[:-1], status=2)
+    untrusted = demo_kol("warm", *flags[:-1], status=2)
     assert "certificate is not trusted" in untrusted.errors
