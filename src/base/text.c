@@ -301,12 +301,11 @@ bool text_put_percent_decoded(struct buf *buf, struct str text)
     for (size_t i = 0; i < text.len; i++) {
         char c = text.ptr[i];
         if (c == '%') {
-            const int high = i + 2 < text.len ? text_hex_digit(text.ptr[i + 1]) : -1;
-            const int low = i + 2 < text.len ? text_hex_digit(text.ptr[i + 2]) : -1;
-            if (high < 0 || low < 0) {
+            const int byte = text_percent_byte((struct str){text.ptr + i, text.len - i});
+            if (byte < 0) {
                 return false;
             }
-            c = (char)(high * 16 + low);
+            c = (char)byte;
             i += 2;
         }
         buf_putc(buf, c);

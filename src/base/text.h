@@ -36,6 +36,16 @@ static inline int text_hex_digit(char c)
                                   : -1;
 }
 
+/* The byte that an escape as "%2F" at the beginning of `text` stands for; -1: there is none. */
+static inline int text_percent_byte(struct str text)
+{
+    if (text.len < 3 || text.ptr[0] != '%') {
+        return -1;
+    }
+    const int high = text_hex_digit(text.ptr[1]), low = text_hex_digit(text.ptr[2]);
+    return high < 0 || low < 0 ? -1 : high * 16 + low;
+}
+
 /* Appends what percent-encoding stands for; false, with a part of it appended, for an escape that
  * is none. The bytes may be any. */
 bool text_put_percent_decoded(struct buf *buf, struct str text);

@@ -36,12 +36,11 @@ bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct
         if (c == '+' && plus_is_blank) {
             c = ' ';
         } else if (c == '%') {
-            int high = i + 2 < raw.len ? text_hex_digit(raw.ptr[i + 1]) : -1;
-            int low = i + 2 < raw.len ? text_hex_digit(raw.ptr[i + 2]) : -1;
-            if (high < 0 || low < 0) {
+            const int byte = text_percent_byte((struct str){raw.ptr + i, raw.len - i});
+            if (byte < 0) {
                 return false;
             }
-            c = (char)(high * 16 + low);
+            c = (char)byte;
             i += 2;
         }
         if ((unsigned char)c < 0x20 || c == 0x7f) {

@@ -38,15 +38,10 @@ static int next_byte(struct str *text)
     if (!text->len) {
         return -1;
     }
-    int used = 1, byte = (unsigned char)text->ptr[0];
-    if (byte == '%' && text->len >= 3) {
-        int high = text_hex_digit(text->ptr[1]), low = text_hex_digit(text->ptr[2]);
-        if (high >= 0 && low >= 0) {
-            byte = high * 16 + low;
-            used = 3;
-        }
-    }
-    *text = (struct str){text->ptr + used, text->len - (size_t)used};
+    const int escaped = text_percent_byte(*text);
+    const int byte = escaped < 0 ? (unsigned char)text->ptr[0] : escaped;
+    const size_t used = escaped < 0 ? 1 : 3;
+    *text = (struct str){text->ptr + used, text->len - used};
     return byte;
 }
 

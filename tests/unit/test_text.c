@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/clock.h"
@@ -132,6 +133,32 @@ static void test_json_strings_escape_every_byte_at_every_place(void **state)
         }
     }
     buf_free(&out);
+}
+
+static void test_percent_encoding_stands_for_any_byte_and_garbage_is_refused(void **state)
+{
+    (void)state;
+    struct buf text = {0};
+    for (int byte = 0; byte < 256; byte++) {
+        char upper[4], lower[4];
+        snprintf(upper, sizeof upper, "%%%02X", (unsigned)byte);
+        snprintf(lower, sizeof lower, "%%%02x", (unsigned)byte);
+        assert_int_equal(text_percent_byte(str_of(upper)), byte);
+        assert_int_equal(text_percent_byte(str_of(lower)), byte);
+    }
+    assert_true(text_put_percent_decoded(&text, STR("a+%2F%00%c4%91b%25")));
+    assert_true(str_equal(buf_str(&text), STR("a+/\0\xc4\x91"
+                                              "b%")));
+    static const char *const bad[] = {"%", "%4", "%g1", "%1g", "%%41", "ab%4", "a%-1", "% 41"};
+    for (size_t i = 0; i < ARRAY_LEN(bad); i++) {
+        buf_clear(&text);
+        assert_false(text_put_percent_decoded(&text, str_of(bad[i])));
+    }
+    assert_int_equal(text_percent_byte(STR("a%41")), -1);
+    assert_int_equal(text_percent_byte(STR("")), -1);
+    /* No byte behind the text is looked at. */
+    assert_int_equal(text_percent_byte((struct str){"%41", 2}), -1);
+    buf_free(&text);
 }
 
 static void test_base64_comes_back_and_garbage_is_refused(void **state)
@@ -289,6 +316,7 @@ int main(void)
         cmocka_unit_test(test_every_wrong_byte_of_a_time_is_seen),
         cmocka_unit_test(test_json_strings_escape_only_what_they_must),
         cmocka_unit_test(test_json_strings_escape_every_byte_at_every_place),
+        cmocka_unit_test(test_percent_encoding_stands_for_any_byte_and_garbage_is_refused),
         cmocka_unit_test(test_base64_comes_back_and_garbage_is_refused),
         cmocka_unit_test(test_times_are_read_with_their_zone_and_refused_without),
         cmocka_unit_test(test_times_come_back_as_they_were_written),
