@@ -1,5 +1,4 @@
 /* admin.c: what an operator asks of a running server, and what a key may know of itself. */
-#include <jansson.h>
 #include <string.h>
 
 #include "api/parts.h"
@@ -56,10 +55,9 @@ enum kol_status api_usage(struct http_call *call, struct kol_error *err)
 
 /* ---- purge ---- */
 
-static struct str text_of(const json_t *object, const char *name)
+static struct str text_of(const struct json_value *object, const char *name)
 {
-    const json_t *value = json_object_get(object, name);
-    return (struct str){json_string_value(value), json_string_length(value)};
+    return json_value_text(json_value_get(object, name));
 }
 
 size_t api_purge_l1(struct api *api, struct str what, struct str name)
@@ -78,10 +76,11 @@ enum kol_status api_admin_purge(struct http_call *call, struct kol_error *err)
 {
     (void)err;
     struct api *api = api_of(call);
-    const json_t *given = http_json_body(call);
+    const struct json_value *given = http_json_body(call);
     struct str key = text_of(given, "key"), prefix = text_of(given, "prefix");
     struct str tag = text_of(given, "tag");
-    bool all = json_is_true(json_object_get(given, "all"));
+    const struct json_value *whole = json_value_get(given, "all");
+    const bool all = whole && whole->truth;
     if ((key.len > 0) + (prefix.len > 0) + (tag.len > 0) + all != 1) {
         return http_problem(call, "invalid_body",
                             "Name one of key, prefix, tag, or all as true, and only one.");

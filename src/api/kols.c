@@ -1,6 +1,4 @@
 /* kols.c: one KOL by id, and many at once. */
-#include <jansson.h>
-
 #include "api/parts.h"
 
 enum { USUAL_PROFILE = 2000 }; /* bytes that most profiles fit into */
@@ -59,17 +57,16 @@ enum kol_status api_lookup_kols(struct http_call *call, struct kol_error *err)
     if (status != KOL_OK) {
         return status;
     }
-    const json_t *given = http_json_body(call), *ids = json_object_get(given, "ids");
-    struct str platform = str_of(json_string_value(json_object_get(given, "platform")));
+    const struct json_value *given = http_json_body(call);
+    const struct str platform = json_value_text(json_value_get(given, "platform"));
     struct buf body = {0};
     struct json json = {.out = &body};
     js_open(&json, '{');
     js_name(&json, "data");
     js_open(&json, '[');
-    for (size_t i = 0; i < json_array_size(ids) && status == KOL_OK; i++) {
-        const json_t *id = json_array_get(ids, i);
-        const struct str text = {json_string_value(id), json_string_length(id)};
-        status = put_found(&json, copy, text, platform, err);
+    for (const struct json_value *id = json_value_get(given, "ids")->first; id && status == KOL_OK;
+         id = id->next) {
+        status = put_found(&json, copy, id->text, platform, err);
     }
     if (status != KOL_OK) {
         buf_free(&body);

@@ -17,23 +17,32 @@
 static const char *const trending_input_names[] = {"velocity", "baseline", "market", "momentum"};
 
 /* The struct of doubles that a score is asked with, by the names of its members. */
-static void read_inputs(const json_t *body, const char *const *names, size_t count, void *inputs)
+static void read_inputs(const struct json_value *body, const char *const *names, size_t count,
+                        void *inputs)
 {
     double *values = inputs;
+    struct json_value *guess = NULL;
     for (size_t i = 0; i < count; i++) {
-        const json_t *value = json_object_get(body, names[i]);
-        values[i] = json_is_boolean(value)  ? json_is_true(value)
-                    : json_is_number(value) ? json_number_value(value)
-                                            : NAN;
+        struct json_value *value = json_value_find(body, str_of(names[i]), guess);
+        values[i] = NAN;
+        if (!value) {
+            continue;
+        }
+        if (value->kind == VALUE_BOOL) {
+            values[i] = value->truth;
+        } else {
+            json_value_number(value, &values[i]);
+        }
+        guess = value->next;
     }
 }
 
-static void put_kol_id(struct json *json, const json_t *body)
+static void put_kol_id(struct json *json, const struct json_value *body)
 {
-    const json_t *id = json_object_get(body, "kol_id");
+    const struct json_value *id = json_value_get(body, "kol_id");
     js_name(json, "kol_id");
-    if (json_is_string(id)) {
-        js_text(json, (struct str){json_string_value(id), json_string_length(id)});
+    if (id && id->kind == VALUE_TEXT) {
+        js_text(json, id->text);
     } else {
         js_null(json);
     }
@@ -74,8 +83,9 @@ static enum kol_status trust_model(struct http_call *call, const struct score_mo
     return (*out)->gbdt ? KOL_OK : http_problem(call, "no_model", "No trust model serves.");
 }
 
-static void put_trust(struct json *json, const json_t *body, const struct trust_score *score,
-                      const struct score_model *model, int64_t now_us)
+static void put_trust(struct json *json, const struct json_value *body,
+                      const struct trust_score *score, const struct score_model *model,
+                      int64_t now_us)
 {
     js_open(json, '{');
     put_kol_id(json, body);
@@ -100,7 +110,7 @@ enum kol_status api_predict_trust(struct http_call *call, struct kol_error *err)
 {
     (void)err;
     const struct score_model *model;
-    const json_t *given = http_json_body(call);
+    const struct json_value *given = http_json_body(call);
     struct trust_inputs inputs;
     struct trust_score score;
     struct buf body = {0};
@@ -119,8 +129,8 @@ enum kol_status api_predict_trust_batch(struct http_call *call, struct kol_error
 {
     (void)err;
     const struct score_model *model;
-    const json_t *given = json_object_get(http_json_body(call), "kols");
-    const size_t count = json_array_size(given);
+    const struct json_value *given = json_value_get(http_json_body(call), "kols");
+    const size_t count = given->count;
     const int64_t now_us = clock_now_us();
     struct buf body = {0};
     struct json json = {.out = &body};
@@ -131,15 +141,17 @@ enum kol_status api_predict_trust_batch(struct http_call *call, struct kol_error
     struct arena *arena = http_call_arena(call);
     struct trust_inputs *inputs = arena_alloc(arena, count * sizeof *inputs);
     struct trust_score *scores = arena_alloc(arena, count * sizeof *scores);
-    for (size_t i = 0; i < count; i++) {
-        read_inputs(json_array_get(given, i), trust_input_names, TRUST_INPUTS, &inputs[i]);
+    const struct json_value *one = given->first;
+    for (size_t i = 0; i < count; i++, one = one->next) {
+        read_inputs(one, trust_input_names, TRUST_INPUTS, &inputs[i]);
     }
     trust_score(model->gbdt, inputs, count, scores);
     js_open(&json, '{');
     js_name(&json, "predictions");
     js_open(&json, '[');
-    for (size_t i = 0; i < count; i++) {
-        put_trust(&json, json_array_get(given, i), &scores[i], model, now_us);
+    one = given->first;
+    for (size_t i = 0; i < count; i++, one = one->next) {
+        put_trust(&json, one, &scores[i], model, now_us);
     }
     js_close(&json, ']');
     js_member_int(&json, "count", (int64_t)count);
@@ -148,10 +160,10 @@ enum kol_status api_predict_trust_batch(struct http_call *call, struct kol_error
     return api_answer(call, &body);
 }
 
-static int feature_place(const char *name)
+static int feature_place(struct str name)
 {
     for (int i = 0; i < TRUST_FEATURES; i++) {
-        if (strcmp(trust_feature_names[i], name) == 0) {
+        if (str_is(name, trust_feature_names[i])) {
             return i;
         }
     }
@@ -159,28 +171,25 @@ static int feature_place(const char *name)
 }
 
 /* The names are the model's, which no schema knows. */
-static enum kol_status read_features(struct http_call *call, json_t *given, double *features)
+static enum kol_status read_features(struct http_call *call, const struct json_value *given,
+                                     double *features)
 {
-    const char *name;
-    json_t *value;
     for (size_t i = 0; i < TRUST_FEATURES; i++) {
         features[i] = NAN;
     }
-    json_object_foreach(given, name, value)
-    {
-        const int place = feature_place(name);
+    for (const struct json_value *value = given->first; value; value = value->next) {
+        const int place = feature_place(value->name);
         if (place < 0) {
-            const char *near = str_nearest(str_of(name), trust_feature_names, TRUST_FEATURES);
+            const char *near = str_nearest(value->name, trust_feature_names, TRUST_FEATURES);
             return http_problem(call, "invalid_body",
                                 "/features: the model has no feature '%.*s'%s%s%s.",
-                                STR_FORMAT(text_prefix(str_of(name), 64)),
+                                STR_FORMAT(text_prefix(value->name, 64)),
                                 near ? "; did you mean '" : "", near ? near : "", near ? "'" : "");
         }
-        if (!json_is_number(value) && !json_is_null(value)) {
-            return http_problem(call, "invalid_body", "/features/%s: must be a number or null.",
-                                name);
+        if (!json_value_number(value, &features[place]) && value->kind != VALUE_NULL) {
+            return http_problem(call, "invalid_body", "/features/%.*s: must be a number or null.",
+                                STR_FORMAT(value->name));
         }
-        features[place] = json_is_number(value) ? json_number_value(value) : NAN;
     }
     return KOL_OK;
 }
@@ -189,14 +198,14 @@ enum kol_status api_predict_trust_features(struct http_call *call, struct kol_er
 {
     (void)err;
     const struct score_model *model;
-    const json_t *given = http_json_body(call);
+    const struct json_value *given = http_json_body(call);
     double features[TRUST_FEATURES];
     struct trust_score score;
     struct buf body = {0};
     struct json json = {.out = &body};
     enum kol_status status = trust_model(call, &model);
     if (status == KOL_OK) {
-        status = read_features(call, json_object_get(given, "features"), features);
+        status = read_features(call, json_value_get(given, "features"), features);
     }
     if (status != KOL_OK) {
         return status;
@@ -214,7 +223,7 @@ enum kol_status api_predict_success(struct http_call *call, struct kol_error *er
     static const char *const rule_parts[] = {"video_views", "engagement_rate", "est_ctr",
                                              "engagement_total"};
     const struct score_model *model = &api_call_models(call)->by_kind[SCORE_SUCCESS];
-    const json_t *given = http_json_body(call);
+    const struct json_value *given = http_json_body(call);
     struct success_inputs inputs;
     struct success_score score;
     struct buf body = {0};
@@ -237,7 +246,7 @@ enum kol_status api_predict_success(struct http_call *call, struct kol_error *er
 enum kol_status api_predict_trending(struct http_call *call, struct kol_error *err)
 {
     (void)err;
-    const json_t *given = http_json_body(call);
+    const struct json_value *given = http_json_body(call);
     struct trending_inputs inputs;
     struct buf body = {0};
     struct json json = {.out = &body};

@@ -5,7 +5,6 @@
  * The browser keeps a token instead, in a cookie that no script can read and that goes to this
  * server's own pages alone. What the token stands for is signed_in.c.
  */
-#include <jansson.h>
 #include <stdio.h>
 
 #include "api/keys.h"
@@ -43,14 +42,13 @@ static void put_cookie(struct http_call *call, struct str token, int64_t seconds
 /* Who signs in: by the key of the body, or that of the header, which is checked already. */
 static enum kol_status identify(struct http_call *call, struct http_identity *out)
 {
-    const json_t *key = json_object_get(http_json_body(call), "key");
+    const struct json_value *key = json_value_get(http_json_body(call), "key");
     *out = (struct http_identity){.scopes = http_caller_scopes(call)};
     if (!key && http_caller(call).len) {
         snprintf(out->id, sizeof out->id, "%.*s", STR_FORMAT(http_caller(call)));
         return KOL_OK;
     }
-    const struct str text = {json_string_value(key), json_string_length(key)};
-    if (key && api_keys_identify(api_of(call)->keys, text, out)) {
+    if (key && api_keys_identify(api_of(call)->keys, json_value_text(key), out)) {
         return KOL_OK;
     }
     metrics_add(METRIC_SIGN_INS, "refused", 1);

@@ -6,7 +6,6 @@
  * stop may all want to end the same call. `ended` decides; the one who set it owns answer and
  * resume, all others let go of what they brought.
  */
-#include <jansson.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -78,7 +77,6 @@ void http_call_release(struct http_call *call)
         http_stream_release(call->stream);
     }
     http_inflater_free(&call->inflater);
-    json_decref(call->json);
     buf_free(&call->body);
     buf_free(&call->text);
     buf_free(&call->headers);
@@ -268,8 +266,8 @@ struct http_call *http_call_copy(struct http_call *call)
     copy->key = arena_copy(&copy->arena, call->key);
     copy->identity = call->identity;
     copy->identified = call->identified;
+    KOL_ASSERT(!call->json); /* whose answers nobody keeps */
     buf_put(&copy->body, buf_str(&call->body));
-    copy->json = json_incref(call->json);
     return copy;
 }
 
@@ -409,7 +407,7 @@ struct str http_body(const struct http_call *call)
     return buf_str(&call->body);
 }
 
-void *http_json_body(const struct http_call *call)
+const struct json_value *http_json_body(const struct http_call *call)
 {
     return call->json;
 }

@@ -229,8 +229,8 @@ struct http_call {
     size_t body_seen, body_limit;
     struct buf body;
     struct http_inflater *inflater;
-    void *json;
-    struct http_answer *early; /* decided before the body was there, sent behind it */
+    const struct json_value *json; /* in the arena, with views of the body */
+    struct http_answer *early;     /* decided before the body was there, sent behind it */
 
     /* The end. */
     pthread_mutex_t mutex; /* of cancel and canceller */

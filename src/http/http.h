@@ -30,6 +30,7 @@
 
 #include "base/arena.h"
 #include "base/error.h"
+#include "base/json_value.h"
 #include "base/str.h"
 
 struct http_call;
@@ -190,8 +191,8 @@ struct str http_call_key(const struct http_call *call);
 struct str http_header(const struct http_call *call,
                        const char *name);           /* of the request; or empty */
 struct str http_body(const struct http_call *call); /* inflated; empty without one */
-/* The checked JSON body, a jansson `json_t *`, owned by the call. */
-void *http_json_body(const struct http_call *call);
+/* The checked JSON body, owned by the call. */
+const struct json_value *http_json_body(const struct http_call *call);
 /* The content type that was chosen among the route's: "application/json", "text/csv". */
 const char *http_call_type(const struct http_call *call);
 
@@ -221,9 +222,10 @@ bool http_cancelled(const struct http_call *call);
 void http_on_cancel(struct http_call *call, void (*cancel)(void *user), void *user);
 void http_off_cancel(struct http_call *call);
 
-/* A call of the same route, parameters, type and caller that has no client: for a load that goes on
- * behind the answer. Its deadline is a whole one, from now on; its slot is NULL. A handler and
- * http_take_answer() work on it, http_finish() and streams do not; http_copy_free() ends it. */
+/* A call of the same route, parameters, type and caller that has no client and no JSON body: for a
+ * load that goes on behind the answer. Its deadline is a whole one, from now on; its slot is NULL.
+ * A handler and http_take_answer() work on it, http_finish() and streams do not; http_copy_free()
+ * ends it. */
 struct http_call *http_call_copy(struct http_call *call);
 void http_copy_free(struct http_call **copy);
 

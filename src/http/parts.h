@@ -123,11 +123,12 @@ enum { HTTP_JSON_DEPTH = 32, HTTP_JSON_VALUES = 250000 }; /* most of one body */
 /* NULL: no such schema. */
 const struct http_schema *http_schema_find(const struct http_app *app, const char *name);
 
-/* Parses (jansson; depth and size bounded, duplicate names and trailing bytes refused) and checks.
- * NULL with a sentence in `detail`, which names the member by JSON pointer; `*malformed` is set
- * where it is no JSON at all (400), else it breaks the schema (422). */
-void *http_schema_read(const struct http_app *app, const char *schema, struct str body,
-                       bool *malformed, struct buf *detail);
+/* Parses (depth and size bounded, duplicate names and trailing bytes refused) and checks; the tree
+ * lies in `arena`, with views of `body`. NULL with a sentence in `detail`, which names the member
+ * by JSON pointer; `*malformed` is set where it is no JSON at all (400), else it breaks the schema
+ * (422). */
+struct json_value *http_schema_read(const struct http_app *app, const char *schema, struct str body,
+                                    struct arena *arena, bool *malformed, struct buf *detail);
 
 /* ---- problem.c ---- */
 

@@ -122,20 +122,23 @@ static bool read_json(struct http_call *call)
     }
     bool malformed = false;
     struct buf detail = {0}, json = {0};
-    if (call->form && !http_form_put_json(http_body(call), &call->arena, &json)) {
-        http_problem(call, "invalid_body", "The body is no form of names and values in UTF-8.");
+    struct str body = http_body(call);
+    if (call->form) {
+        if (!http_form_put_json(body, &call->arena, &json)) {
+            http_problem(call, "invalid_body", "The body is no form of names and values in UTF-8.");
+            buf_free(&json);
+            return false;
+        }
+        body = arena_copy(&call->arena, buf_str(&json));
         buf_free(&json);
-        return false;
     }
     call->json =
-        http_schema_read(call->server->app, route->body,
-                         call->form ? buf_str(&json) : http_body(call), &malformed, &detail);
+        http_schema_read(call->server->app, route->body, body, &call->arena, &malformed, &detail);
     if (!call->json) {
         http_problem(call, malformed ? "invalid_json" : "invalid_body", "%.*s",
                      STR_FORMAT(buf_str(&detail)));
     }
     buf_free(&detail);
-    buf_free(&json);
     return call->json != NULL;
 }
 

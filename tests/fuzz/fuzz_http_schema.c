@@ -15,32 +15,38 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
 enum { MAX_BODY = 1 << 20, MAX_DETAIL = 16384 };
 
-static json_t *read_body(struct str body)
+/* Whether the body is taken. */
+static bool read_body(struct str body)
 {
     struct buf detail = {0};
+    struct arena arena;
     bool malformed = false;
-    json_t *root = http_schema_read(&fixture_app, "Book", body, &malformed, &detail);
+    arena_init(&arena, 0);
+    const struct json_value *root =
+        http_schema_read(&fixture_app, "Book", body, &arena, &malformed, &detail);
     KOL_ASSERT(root ? detail.len == 0 && !malformed : detail.len > 0 && detail.len < MAX_DETAIL);
     KOL_ASSERT(text_is_utf8(buf_str(&detail)));
+    /* What our reader alone does not take has a NUL byte in it. */
+    const bool has_nul = body.len && memchr(body.ptr, '\0', body.len);
+    KOL_ASSERT(has_nul ? !root : root || !strstr(detail.ptr, "NUL byte"));
+    if (root) {
+        KOL_ASSERT(json_value_get(root, "title")->kind == VALUE_TEXT);
+        const enum json_kind pages = json_value_get(root, "pages")->kind;
+        KOL_ASSERT(pages == VALUE_NULL || pages == VALUE_INT);
+        KOL_ASSERT(root->count <= ARRAY_LEN(fixture_book));
+    }
+    arena_free(&arena);
     buf_free(&detail);
-    return root;
+    return root != NULL;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-    if (size > MAX_BODY) {
-        return 0;
-    }
-    json_t *root = read_body((struct str){(const char *)data, size});
-    if (root) {
-        KOL_ASSERT(json_is_string(json_object_get(root, "title")));
-        json_t *pages = json_object_get(root, "pages");
-        KOL_ASSERT(json_is_null(pages) || json_is_integer(pages));
-        KOL_ASSERT(json_object_size(root) <= ARRAY_LEN(fixture_book));
+    struct str body = {(const char *)data, size};
+    if (size <= MAX_BODY && read_body(body)) {
+        json_t *root = json_loadb(body.ptr, body.len, JSON_REJECT_DUPLICATES, NULL);
         char *text = json_dumps(root, JSON_COMPACT);
-        json_t *again = read_body(str_of(text));
-        KOL_ASSERT(again && json_equal(root, again));
-        json_decref(again);
+        KOL_ASSERT(read_body(str_of(text)));
         free(text);
         json_decref(root);
     }

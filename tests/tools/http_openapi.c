@@ -5,7 +5,6 @@
  *   http_openapi body SCHEMA     for each line of stdin, a JSON body: "ok", or the refusal
  *   http_openapi query PATH      for each line of stdin, a query of GET PATH: likewise
  */
-#include <jansson.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -15,7 +14,10 @@
 static void read_body(const char *schema, struct str line, struct buf *detail)
 {
     bool malformed;
-    json_decref(http_schema_read(&fixture_app, schema, line, &malformed, detail));
+    struct arena arena;
+    arena_init(&arena, 0);
+    http_schema_read(&fixture_app, schema, line, &arena, &malformed, detail);
+    arena_free(&arena);
 }
 
 static void read_query(const char *path, struct str line, struct buf *detail)
