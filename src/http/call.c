@@ -45,6 +45,7 @@ struct http_call *http_call_new(struct http_door *door, struct http_conn *conn,
     memset(&call->type, 0, sizeof *call - offsetof(struct http_call, type));
     call->server = door->server;
     call->door = door;
+    call->loop = conn ? conn->loop : NULL;
     call->conn = conn;
     call->mhd = mhd;
     call->holds = 1;
@@ -114,7 +115,7 @@ static _Thread_local struct corked {
 void http_call_resume(struct http_call *call)
 {
     struct http_server *server = call->server;
-    MHD_resume_connection(call->mhd);
+    http_loop_resume(call->loop, call->mhd);
     atomic_fetch_sub(&server->sleeping, 1);
 }
 

@@ -4,7 +4,8 @@
  *
  * Who owns what:
  *
- *   http_door     a listening socket with its daemon of the library and its router
+ *   http_door     a listening socket with its event threads and its router
+ *   http_loop     an event thread, with a daemon of the library and the connections of that
  *   http_conn     one connection; made and freed by its event thread (server.c), found by the
  *                 watcher under watch.mutex
  *   http_call     one request; counted: one hold of its connection until the library is done with
@@ -169,6 +170,7 @@ enum http_phase {
 struct http_conn {
     struct http_server *server;
     struct http_door *door;
+    struct http_loop *loop;
     int fd;
     uint32_t serial; /* tells it from others that had the same descriptor */
     bool counted;    /* in the crowd */
@@ -192,6 +194,7 @@ struct http_conn {
 struct http_call {
     struct http_server *server;
     struct http_door *door;
+    struct http_loop *loop;     /* NULL: a copy */
     struct http_conn *conn;     /* NULL: a copy. Event thread and watcher only */
     struct MHD_Connection *mhd; /* event thread, and whoever ends the call */
     _Atomic int holds;
@@ -298,11 +301,11 @@ bool http_send_last_word(struct http_call *call, struct http_answer *answer);
 
 /* ---- requests (request.c) ---- */
 
-void *http_request_line(void *door, const char *target, struct MHD_Connection *mhd);
-enum MHD_Result http_request(void *door, struct MHD_Connection *mhd, const char *url,
+void *http_request_line(void *user, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result http_request(void *user, struct MHD_Connection *mhd, const char *url,
                              const char *method, const char *version, const char *upload,
                              size_t *upload_size, void **context);
-void http_request_completed(void *door, struct MHD_Connection *mhd, void **context,
+void http_request_completed(void *user, struct MHD_Connection *mhd, void **context,
                             enum MHD_RequestTerminationCode how);
 /* The checks of a head; head.c. False: `call->early` says why. Where `call->asking` is to be set by
  * http_session_ask() it is true with `*ask` set, and http_head_go_on() makes the rest of the checks
@@ -375,14 +378,34 @@ size_t http_tls_options(struct http_tls *tls, struct MHD_OptionItem *options);
 /* Writes bytes into a session of the library's; false: not all went. */
 bool http_tls_send(struct MHD_Connection *mhd, struct str bytes);
 
+/* ---- loop.c ---- */
+
+/* Starts an event thread of a door, `place` of all, with so many connections at most. `*out` is to
+ * be stopped in any case. */
+enum kol_status http_loop_start(struct http_door *door, size_t place, unsigned connections,
+                                struct http_loop **out, struct kol_error *err) KOL_CHECKED;
+/* The server stops: returns once the thread takes no new connections. */
+void http_loop_quiesce(struct http_loop *loop);
+/* No connection may sleep any more. NULL inside is fine. */
+void http_loop_stop(struct http_loop **loop);
+struct http_door *http_loop_door(const struct http_loop *loop);
+/* On an event thread: a request has ended. */
+void http_loop_ended(void);
+/* Has a suspended connection go on; from any thread. */
+void http_loop_resume(struct http_loop *loop, struct MHD_Connection *mhd);
+
 /* ---- server.c ---- */
 
 struct http_door {
     struct http_server *server;
     struct http_router *router;
-    struct MHD_Daemon *daemon;
+    struct http_loop **loops; /* options.threads of them; NULL: not started */
     int listener, port;
 };
+
+/* MHD_NotifyConnectionCallback of a loop: a connection begins or ends. */
+void http_conn_changed(void *loop, struct MHD_Connection *mhd, void **context,
+                       enum MHD_ConnectionNotificationCode code);
 
 struct http_server {
     struct http_server_options options; /* with all defaults filled in */

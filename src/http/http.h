@@ -331,6 +331,18 @@ enum http_session {
 
 /* ---- the app ---- */
 
+/* What an event thread waits for together with its clients, on the app's behalf. */
+struct http_aside {
+    int fd;           /* -1: nothing */
+    bool write;       /* also until it can be written to */
+    int64_t until_ns; /* by clock_mono_ns(): no longer than that; INT64_MAX: without an end */
+    bool ready;       /* in: `fd` can be read or written to, or has failed */
+    bool last;        /* in: the thread ends; what is under way is given up now */
+};
+
+/* The place among all event threads of the one that this is; SIZE_MAX: it is none. */
+size_t http_loop_here(void);
+
 struct http_app {
     const struct http_route *routes;
     size_t route_count;
@@ -352,6 +364,9 @@ struct http_app {
     /* On the event thread, must not wait: true where the app itself runs `work(call)` soon, on a
      * thread of its own or by http_run(). NULL, or false: a worker runs it. */
     bool (*gather)(struct http_call *call, void (*work)(void *call), void *user);
+    /* On the event thread `loop`, after each look at its clients, must not wait: what the app does
+     * there besides answering. NULL: nothing. */
+    void (*besides)(size_t loop, struct http_aside *aside, void *user);
     /* NULL: no keys, all is open. */
     bool (*identify)(struct str key, struct http_identity *out, void *user);
     /* The name of the cookie that stands for a key where none is sent, and whom it stands for,

@@ -14,7 +14,8 @@
  *
  * The running server (call.h is what its files share):
  *
- *   server.c   the daemons; watch.c deadlines, clients that leave, what is too slow
+ *   server.c   from start to end; loop.c the event threads; watch.c deadlines, clients that leave,
+ *              what is too slow
  *   request.c  a request from its first line to its end; head.c what its head decides; session.c
  *              who asks by a cookie
  *   call.c     a call: its states, its end, its accessors

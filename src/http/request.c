@@ -27,15 +27,16 @@ static void set_phase(struct http_conn *conn, enum http_phase phase, int64_t sin
     atomic_store_explicit(&conn->phase, phase, memory_order_release);
 }
 
-void *http_request_line(void *door, const char *target, struct MHD_Connection *mhd)
+void *http_request_line(void *user, const char *target, struct MHD_Connection *mhd)
 {
+    (void)user;
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_SOCKET_CONTEXT);
     struct http_conn *conn = info ? info->socket_context : NULL;
     if (!conn) {
         return NULL;
     }
-    struct http_call *call = http_call_new(door, conn, mhd);
+    struct http_call *call = http_call_new(conn->door, conn, mhd);
     size_t len = strlen(target ? target : "");
     /* What is over the limit is not kept: the head's checks see the length. */
     call->target = len > (size_t)call->server->options.uri_max
@@ -304,11 +305,11 @@ static enum MHD_Result head_read(struct http_call *call, const char *method, con
     return head_checked(call, fine);
 }
 
-enum MHD_Result http_request(void *door, struct MHD_Connection *mhd, const char *url,
+enum MHD_Result http_request(void *user, struct MHD_Connection *mhd, const char *url,
                              const char *method, const char *version, const char *upload,
                              size_t *upload_size, void **context)
 {
-    (void)door;
+    (void)user;
     (void)mhd;
     (void)url;
     struct http_call *call = *context;
@@ -369,10 +370,10 @@ static void tell(struct http_call *call, int64_t now_ns)
     }
 }
 
-void http_request_completed(void *door, struct MHD_Connection *mhd, void **context,
+void http_request_completed(void *user, struct MHD_Connection *mhd, void **context,
                             enum MHD_RequestTerminationCode how)
 {
-    (void)door;
+    (void)user;
     (void)mhd;
     (void)how;
     struct http_call *call = *context;
@@ -380,6 +381,7 @@ void http_request_completed(void *door, struct MHD_Connection *mhd, void **conte
     if (!call) {
         return;
     }
+    http_loop_ended();
     struct http_conn *conn = call->conn;
     if (call->handed) {
         http_watch_forget(call->server->watch, call);

@@ -1,8 +1,8 @@
 /*
- * server.c: the daemons of the library, from their start to their end.
+ * server.c: the server, from its start to its end.
  *
  * A server has one door, or two where the operator's routes have a port of their own: each is a
- * listening socket with a daemon (a thread per CPU, epoll) and a router. Workers, watcher, limits
+ * listening socket with event threads (loop.c; one per CPU) and a router. Workers, watcher, limits
  * and certificate are common to both.
  *
  * The stop goes outwards in: no new connections; calls under way may finish; what is left is given
@@ -34,17 +34,18 @@ enum {
 
 /* ---- connections ---- */
 
-static struct http_conn *conn_new(struct http_door *door, struct MHD_Connection *mhd)
+static struct http_conn *conn_new(struct http_loop *loop, struct MHD_Connection *mhd)
 {
-    struct http_server *server = door->server;
+    struct http_door *door = http_loop_door(loop);
     const union MHD_ConnectionInfo *info =
         MHD_get_connection_info(mhd, MHD_CONNECTION_INFO_CONNECTION_FD);
     if (!info) {
         return NULL;
     }
     struct http_conn *conn = mem_zalloc(1, sizeof *conn);
-    conn->server = server;
+    conn->server = door->server;
     conn->door = door;
+    conn->loop = loop;
     conn->fd = info->connect_fd;
     atomic_store_explicit(&conn->since_ns, clock_mono_ns(), memory_order_relaxed);
     conn->looked_ns = atomic_load_explicit(&conn->since_ns, memory_order_relaxed);
@@ -58,10 +59,10 @@ static struct http_conn *conn_new(struct http_door *door, struct MHD_Connection 
     return conn;
 }
 
-static void conn_open(struct http_door *door, struct MHD_Connection *mhd, void **context)
+static void conn_open(struct http_loop *loop, struct MHD_Connection *mhd, void **context)
 {
-    struct http_server *server = door->server;
-    struct http_conn *conn = conn_new(door, mhd);
+    struct http_server *server = http_loop_door(loop)->server;
+    struct http_conn *conn = conn_new(loop, mhd);
     *context = conn;
     if (!conn) {
         return;
@@ -90,11 +91,11 @@ static void conn_close(struct http_conn *conn)
 }
 
 /* The descriptor is open until this has returned for its end: nobody shuts another's socket. */
-static void conn_changed(void *door, struct MHD_Connection *mhd, void **context,
-                         enum MHD_ConnectionNotificationCode code)
+void http_conn_changed(void *loop, struct MHD_Connection *mhd, void **context,
+                       enum MHD_ConnectionNotificationCode code)
 {
     if (code == MHD_CONNECTION_NOTIFY_STARTED) {
-        conn_open(door, mhd, context);
+        conn_open(loop, mhd, context);
     } else if (*context) {
         conn_close(*context);
         *context = NULL;
@@ -160,57 +161,20 @@ static enum kol_status door_listen(struct http_door *door, const char *host, int
     return KOL_OK;
 }
 
-/* ---- daemons ---- */
-
-/* The library's own remarks, mostly on what clients do wrong. */
-static void library_says(void *user, const char *format, va_list args)
-    __attribute__((format(printf, 2, 0)));
-static void library_says(void *user, const char *format, va_list args)
-{
-    (void)user;
-    if (!logger_enabled(LOG_DEBUG)) {
-        return;
-    }
-    char line[256];
-    vsnprintf(line, sizeof line, format, args);
-    line[strcspn(line, "\n")] = '\0';
-    log_debug("http: %s", line);
-}
-
-/* Targets stay as they were sent: splitting comes before decoding. */
-static size_t leave_escaped(void *user, struct MHD_Connection *mhd, char *text)
-{
-    (void)user;
-    (void)mhd;
-    return strlen(text);
-}
-
 static enum kol_status door_start(struct http_door *door, struct kol_error *err)
 {
     const struct http_server *server = door->server;
-    const struct http_server_options *options = &server->options;
-    unsigned idle_s =
-        (unsigned)((options->idle_us + CLOCK_US_PER_SECOND - 1) / CLOCK_US_PER_SECOND);
-    unsigned flags = MHD_USE_EPOLL_INTERNAL_THREAD | MHD_ALLOW_SUSPEND_RESUME | MHD_USE_ERROR_LOG |
-                     MHD_USE_ITC | MHD_USE_TURBO | (server->tls ? (unsigned)MHD_USE_TLS : 0u);
-    struct MHD_OptionItem tls[HTTP_TLS_OPTIONS + 1] = {{MHD_OPTION_END, 0, NULL}};
-    if (server->tls) {
-        tls[http_tls_options(server->tls, tls)] = (struct MHD_OptionItem){MHD_OPTION_END, 0, NULL};
+    const size_t threads = (size_t)server->options.threads;
+    const size_t first = threads * (size_t)(door - server->doors);
+    enum kol_status status = KOL_OK;
+    door->loops = mem_zalloc(threads, sizeof(struct http_loop *));
+    for (size_t i = 0; i < threads && status == KOL_OK; i++) {
+        /* The first ones take what the division leaves. */
+        const size_t all = (size_t)server->options.connections;
+        const size_t own = all / threads + (i < all % threads);
+        status = http_loop_start(door, first + i, (unsigned)own, &door->loops[i], err);
     }
-    door->daemon = MHD_start_daemon(
-        flags, 0, NULL, NULL, http_request, door, MHD_OPTION_EXTERNAL_LOGGER, library_says, NULL,
-        MHD_OPTION_LISTEN_SOCKET, door->listener, MHD_OPTION_THREAD_POOL_SIZE,
-        (unsigned)options->threads, MHD_OPTION_CONNECTION_MEMORY_LIMIT, (size_t)options->head_max,
-        MHD_OPTION_CONNECTION_LIMIT, (unsigned)options->connections, MHD_OPTION_CONNECTION_TIMEOUT,
-        idle_s ? idle_s : 1u, MHD_OPTION_NOTIFY_COMPLETED, http_request_completed, door,
-        MHD_OPTION_NOTIFY_CONNECTION, conn_changed, door, MHD_OPTION_URI_LOG_CALLBACK,
-        http_request_line, door, MHD_OPTION_UNESCAPE_CALLBACK, leave_escaped, NULL,
-        MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_ARRAY, tls, MHD_OPTION_END);
-    return door->daemon ? KOL_OK
-                        : kol_fail(err, KOL_IO,
-                                   "cannot start the HTTP server on port %d: the "
-                                   "system gives no threads or descriptors for it",
-                                   door->port);
+    return status;
 }
 
 static enum kol_status door_open(struct http_server *server, int port, bool public_ones,
@@ -266,7 +230,7 @@ static void fill_in(struct http_server_options *options)
     options->head_max = or_else(options->head_max, 12 * 1024);
     options->uri_max = (int)or_else(options->uri_max, 8000);
     options->connections = connections_that_fit((int)or_else(options->connections, 20000));
-    /* The library divides the limit among its threads. */
+    /* The limit is divided among the threads. */
     if (options->connections < options->threads) {
         options->connections = options->threads;
     }
@@ -279,6 +243,7 @@ static void server_free(struct http_server *server)
             close(server->doors[i].listener);
         }
         http_router_free(&server->doors[i].router);
+        free(server->doors[i].loops);
     }
     pool_free(&server->pool);
     http_watch_free(&server->watch);
@@ -395,13 +360,24 @@ static void pause_us(int64_t us)
     nanosleep(&pause, NULL);
 }
 
-/* New connections are refused from here on. The descriptor stays until the daemon has ended: one of
- * its threads may be about to accept from it. */
+static void each_loop(struct http_door *door, void (*does)(struct http_loop **loop))
+{
+    for (int i = 0; door->loops && i < door->server->options.threads; i++) {
+        if (door->loops[i]) {
+            does(&door->loops[i]);
+        }
+    }
+}
+
+static void quiesce(struct http_loop **loop)
+{
+    http_loop_quiesce(*loop);
+}
+
+/* New connections are refused from here on. */
 static void door_shut(struct http_door *door)
 {
-    if (door->daemon) {
-        MHD_quiesce_daemon(door->daemon);
-    }
+    each_loop(door, quiesce);
     if (door->listener >= 0) {
         shutdown(door->listener, SHUT_RDWR);
     }
@@ -438,9 +414,7 @@ void http_server_stop(struct http_server **server_at, int64_t grace_us)
         pause_us(STOP_PAUSE_US);
     }
     for (size_t i = 0; i < server->door_count; i++) {
-        if (server->doors[i].daemon) {
-            MHD_stop_daemon(server->doors[i].daemon);
-        }
+        each_loop(&server->doors[i], http_loop_stop);
     }
     /* Handlers that were told to stop, and calls that others still hold. */
     pool_wait(server->pool);
