@@ -55,6 +55,7 @@ static void set_hooks(struct api *api)
     api->app.keeps = api->l1 != NULL;
     api->app.quick = api_quick;
     api->app.gather = api->gather ? api_gather_take : NULL;
+    api->app.besides = api->gather ? api_gather_besides : NULL;
     api->app.work = api_work;
     api->app.identify = api->options.open ? NULL : identify;
     api->app.cookie = api->options.open ? NULL : API_COOKIE;

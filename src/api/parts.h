@@ -234,6 +234,7 @@ struct api_gather;
 struct api_gather *api_gather_start(struct api *api);
 void api_gather_stop(struct api_gather **gather); /* no call is under way any more */
 bool api_gather_take(struct http_call *call, void (*work)(void *call), void *user);
+void api_gather_besides(size_t loop, struct http_aside *aside, void *user);
 
 /* ---- warmer.c ---- */
 

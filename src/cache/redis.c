@@ -3,6 +3,7 @@
  */
 #include "cache/redis.h"
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/un.h>
@@ -209,11 +210,44 @@ static enum kol_status run_unknown(struct redis_pipe *pipe, struct redis_link *l
     return status;
 }
 
+/* A run begins on a connection. */
+static void set_out(struct redis_pipe *pipe, struct redis_link *link, int64_t deadline_ns)
+{
+    const struct redis *redis = pipe->redis;
+    arena_reset(&pipe->arena);
+    redis_reading_begin(&pipe->reading, &pipe->arena, pipe->commands, redis->options.answer_max);
+    pipe->link = link;
+    pipe->until_ns = redis_earlier(deadline_ns, redis->options.answer_us);
+}
+
+/* It ends with what the exchange came to. */
+static enum kol_status arrive(struct redis_pipe *pipe, enum kol_status status,
+                              struct kol_error *err)
+{
+    struct redis *redis = pipe->redis;
+    if (status == KOL_OK && redis_is_error(&pipe->reading.answers[0], "NOAUTH")) {
+        status = kol_fail(err, KOL_USAGE,
+                          "redis %s asks for a password and none is set: set that of Redis",
+                          redis->name);
+    } else if (status == KOL_IO) {
+        redis_add_last_words(&pipe->reading, &redis->options, redis->name, err);
+    }
+    if (status == KOL_OK) {
+        status = run_unknown(pipe, pipe->link, &pipe->reading, pipe->until_ns, err);
+    }
+    redis_pool_put(&redis->pool, pipe->link, pipe->commands, status);
+    pipe->link = NULL;
+    if (status == KOL_OK) {
+        pipe->answers = pipe->reading.answers;
+        pipe->answered = pipe->commands;
+    }
+    return status;
+}
+
 enum kol_status redis_run(struct redis_pipe *pipe, int64_t deadline_ns, struct kol_error *err)
 {
     struct redis *redis = pipe->redis;
     struct redis_link *link = NULL;
-    struct redis_reading reading;
     pipe->answered = 0;
     if (pipe->commands == 0) {
         return KOL_OK;
@@ -226,27 +260,55 @@ enum kol_status redis_run(struct redis_pipe *pipe, int64_t deadline_ns, struct k
     if (status != KOL_OK) {
         return status;
     }
-    arena_reset(&pipe->arena);
-    redis_reading_begin(&reading, &pipe->arena, pipe->commands, redis->options.answer_max);
-    deadline_ns = redis_earlier(deadline_ns, redis->options.answer_us);
-    status =
-        redis_link_exchange(link, redis->name, buf_str(&pipe->out), &reading, deadline_ns, err);
-    if (status == KOL_OK && redis_is_error(&reading.answers[0], "NOAUTH")) {
-        status = kol_fail(err, KOL_USAGE,
-                          "redis %s asks for a password and none is set: set that of Redis",
-                          redis->name);
-    } else if (status == KOL_IO) {
-        redis_add_last_words(&reading, &redis->options, redis->name, err);
+    set_out(pipe, link, deadline_ns);
+    status = redis_link_exchange(link, redis->name, buf_str(&pipe->out), &pipe->reading,
+                                 pipe->until_ns, err);
+    return arrive(pipe, status, err);
+}
+
+bool redis_begin(struct redis_pipe *pipe, int64_t deadline_ns)
+{
+    struct redis *redis = pipe->redis;
+    struct redis_link *link = NULL;
+    if (pipe->commands > 0 && pipe->run_count == 0 && !redis->cluster && !redis->tls) {
+        link = redis_pool_take_idle(&redis->pool);
     }
-    if (status == KOL_OK) {
-        status = run_unknown(pipe, link, &reading, deadline_ns, err);
+    if (!link) {
+        return false;
     }
-    redis_pool_put(&redis->pool, link, pipe->commands, status);
-    if (status == KOL_OK) {
-        pipe->answers = reading.answers;
-        pipe->answered = pipe->commands;
+    pipe->answered = 0;
+    set_out(pipe, link, deadline_ns > 0 ? deadline_ns : 0);
+    pipe->talk = (struct redis_talk){
+        .link = link, .name = redis->name, .out = buf_str(&pipe->out), .reading = &pipe->reading};
+    redis_talk_go_on(&pipe->talk, POLLOUT);
+    return true;
+}
+
+void redis_wait(const struct redis_pipe *pipe, int *fd, bool *write, int64_t *until_ns)
+{
+    *fd = pipe->link->fd;
+    *write = pipe->talk.out.len != 0;
+    *until_ns = pipe->until_ns;
+}
+
+bool redis_go_on(struct redis_pipe *pipe)
+{
+    struct redis_talk *talk = &pipe->talk;
+    if (!talk->over) {
+        redis_talk_go_on(talk, talk->out.len ? POLLIN | POLLOUT : POLLIN);
     }
-    return status;
+    return talk->over || clock_mono_ns() >= pipe->until_ns;
+}
+
+enum kol_status redis_end(struct redis_pipe *pipe, struct kol_error *err)
+{
+    if (!pipe->talk.over) {
+        redis_talk_give_up(&pipe->talk);
+    }
+    if (pipe->talk.status != KOL_OK && err) {
+        *err = pipe->talk.err;
+    }
+    return arrive(pipe, pipe->talk.status, err);
 }
 
 /* ---- answers ---- */

@@ -133,6 +133,19 @@ size_t redis_add_script(struct redis_pipe *pipe, const struct redis_script *scri
 enum kol_status redis_run(struct redis_pipe *pipe, int64_t deadline_ns,
                           struct kol_error *err) KOL_CHECKED;
 
+/* redis_run() by a thread that must not wait, where that can be: there is one server without TLS,
+ * to which a connection is open and idle, and no scripts were added. False: nothing was done, and
+ * redis_run() is the way. Else redis_go_on() is called when what redis_wait() names has come, and
+ * redis_end() once that says that all is over, or at any time to give it up. */
+bool redis_begin(struct redis_pipe *pipe, int64_t deadline_ns);
+/* What such a run waits for: to read from `*fd`, to write to it where `*write` says so; at the
+ * latest until `*until_ns`. */
+void redis_wait(const struct redis_pipe *pipe, int *fd, bool *write, int64_t *until_ns);
+/* Does what can be done at once. True: it is over, or its time is. */
+bool redis_go_on(struct redis_pipe *pipe);
+/* What redis_run() would have returned. */
+enum kol_status redis_end(struct redis_pipe *pipe, struct kol_error *err) KOL_CHECKED;
+
 /* Forgets commands and answers. */
 void redis_clear(struct redis_pipe *pipe);
 

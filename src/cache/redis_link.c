@@ -410,8 +410,7 @@ static enum kol_status read_some(struct redis_link *link, const char *name,
     return status;
 }
 
-/* Sends and reads what can be at once, by what poll() saw. Sets `status` and `over` at the end. */
-static void go_on(struct redis_talk *talk, short seen)
+void redis_talk_go_on(struct redis_talk *talk, short seen)
 {
     enum kol_status status = KOL_OK;
     if (seen & ~POLLOUT) {
@@ -434,6 +433,14 @@ static void go_on(struct redis_talk *talk, short seen)
                           "redis %s answered commands that were not sent yet", talk->name);
     }
     talk->status = status;
+}
+
+void redis_talk_give_up(struct redis_talk *talk)
+{
+    talk->over = true;
+    talk->status =
+        kol_fail(&talk->err, KOL_TIMEOUT, "redis %s: %zu of %zu answers came within the time limit",
+                 talk->name, talk->reading->got, talk->reading->wanted);
 }
 
 /* Waits for any of the talks that are not over. False: the deadline passed. */
@@ -473,23 +480,19 @@ void redis_talk_all(struct redis_talk *talks, size_t count, int64_t deadline_ns)
     for (size_t i = 0; i < count; i++) {
         talks[i].over = false;
         talks[i].status = KOL_OK;
-        go_on(&talks[i], POLLOUT);
+        redis_talk_go_on(&talks[i], POLLOUT);
     }
     /* Answers are read before all is sent: a server that cannot get rid of them reads no more. */
     while (!all_over(talks, count) && wait_for_talks(talks, count, waiting, deadline_ns)) {
         for (size_t i = 0; i < count; i++) {
             if (!talks[i].over && waiting[i].revents) {
-                go_on(&talks[i], waiting[i].revents);
+                redis_talk_go_on(&talks[i], waiting[i].revents);
             }
         }
     }
     for (size_t i = 0; i < count; i++) {
-        struct redis_talk *talk = &talks[i];
-        if (!talk->over) {
-            talk->over = true;
-            talk->status = kol_fail(&talk->err, KOL_TIMEOUT,
-                                    "redis %s: %zu of %zu answers came within the time limit",
-                                    talk->name, talk->reading->got, talk->reading->wanted);
+        if (!talks[i].over) {
+            redis_talk_give_up(&talks[i]);
         }
     }
     if (waiting != few) {

@@ -154,6 +154,12 @@ struct redis_talk {
     struct kol_error err;
 };
 
+/* Sends and reads what can be at once, by what poll() saw; POLLOUT begins it. Sets `over` and
+ * `status` at the end. */
+void redis_talk_go_on(struct redis_talk *talk, short seen);
+/* Ends one that took too long. */
+void redis_talk_give_up(struct redis_talk *talk);
+
 /* Runs them until all are over: what takes longest says how long that is. */
 void redis_talk_all(struct redis_talk *talks, size_t count, int64_t deadline_ns);
 
@@ -178,6 +184,8 @@ void redis_pool_end(struct redis_pool *pool);
  * limit for idle clients), or a new one. */
 enum kol_status redis_pool_take(struct redis_pool *pool, int64_t deadline_ns,
                                 struct redis_link **out, struct kol_error *err) KOL_CHECKED;
+/* The same without a wait: NULL where none is idle. */
+struct redis_link *redis_pool_take_idle(struct redis_pool *pool);
 /* Counts what a connection was used for, and keeps it, or closes it after a failure. */
 void redis_pool_put(struct redis_pool *pool, struct redis_link *link, size_t commands,
                     enum kol_status status);
@@ -231,6 +239,12 @@ struct redis_pipe {
     struct arena arena; /* of the answers */
     const struct redis_answer *answers;
     size_t answered; /* `commands` of the run that succeeded; 0: nothing can be read */
+
+    /* A run on one server that is under way; `link` NULL: none is. */
+    struct redis_link *link;
+    struct redis_reading reading;
+    struct redis_talk talk; /* of redis_begin() alone */
+    int64_t until_ns;
 };
 
 /* The run of a script at a place; NULL: another command is there. */

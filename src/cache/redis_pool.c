@@ -92,16 +92,20 @@ static enum kol_status connect_anew(struct redis_pool *pool, int64_t deadline_ns
     return status;
 }
 
+struct redis_link *redis_pool_take_idle(struct redis_pool *pool)
+{
+    struct redis_link *link;
+    while ((link = pop_idle(pool)) && !redis_link_is_quiet(link)) {
+        drop(pool, link);
+    }
+    return link;
+}
+
 enum kol_status redis_pool_take(struct redis_pool *pool, int64_t deadline_ns,
                                 struct redis_link **out, struct kol_error *err)
 {
-    while ((*out = pop_idle(pool))) {
-        if (redis_link_is_quiet(*out)) {
-            return KOL_OK;
-        }
-        drop(pool, *out);
-    }
-    return connect_anew(pool, deadline_ns, out, err);
+    *out = redis_pool_take_idle(pool);
+    return *out ? KOL_OK : connect_anew(pool, deadline_ns, out, err);
 }
 
 void redis_pool_put(struct redis_pool *pool, struct redis_link *link, size_t commands,

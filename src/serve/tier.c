@@ -246,24 +246,58 @@ void tier_pipe_done(struct tier *tier, struct redis_pipe **pipe)
     redis_pipe_free(pipe);
 }
 
-bool tier_run(struct tier *tier, struct redis_pipe *pipe, int64_t deadline_ns)
+static struct tier_trip trip_of(const struct tier *tier, struct redis_pipe *pipe,
+                                int64_t deadline_ns)
 {
-    struct kol_error err;
-    const int64_t start_ns = clock_mono_ns(), own_ns = start_ns + tier->options.ask_us * 1000;
-    const bool well = redis_run(pipe, own_ns < deadline_ns ? own_ns : deadline_ns, &err) == KOL_OK;
+    const int64_t start_ns = clock_mono_ns();
+    return (struct tier_trip){pipe, start_ns, start_ns + tier->options.ask_us * 1000, deadline_ns};
+}
+
+static int64_t earlier(const struct tier_trip *trip)
+{
+    return trip->own_ns < trip->deadline_ns ? trip->own_ns : trip->deadline_ns;
+}
+
+/* Counts an exchange, and tells the breaker of it. */
+static bool judge(struct tier *tier, const struct tier_trip *trip, enum kol_status status,
+                  const struct kol_error *err)
+{
+    const bool well = status == KOL_OK;
     const int64_t end_ns = clock_mono_ns();
-    metrics_observe(METRIC_CACHE_TRIP_SECONDS, "redis", (double)(end_ns - start_ns) / 1e9);
+    metrics_observe(METRIC_CACHE_TRIP_SECONDS, "redis", (double)(end_ns - trip->start_ns) / 1e9);
     atomic_fetch_add_explicit(&tier->trips, 1, memory_order_relaxed);
     if (!well) {
         atomic_fetch_add_explicit(&tier->failed_trips, 1, memory_order_relaxed);
     }
     /* A request that had no time left says nothing of Redis. */
-    const bool cut = !well && deadline_ns < own_ns && end_ns >= deadline_ns;
+    const bool cut = !well && trip->deadline_ns < trip->own_ns && end_ns >= trip->deadline_ns;
     if (!cut && breaker_tell(&tier->breaker, well)) {
         log_warn("redis %s is left alone until it answers again: %s", redis_name(tier->redis),
-                 err.message);
+                 err->message);
     }
     return well;
+}
+
+bool tier_run(struct tier *tier, struct redis_pipe *pipe, int64_t deadline_ns)
+{
+    struct kol_error err;
+    const struct tier_trip trip = trip_of(tier, pipe, deadline_ns);
+    const enum kol_status status = redis_run(pipe, earlier(&trip), &err);
+    return judge(tier, &trip, status, &err);
+}
+
+bool tier_begin(struct tier *tier, struct redis_pipe *pipe, int64_t deadline_ns,
+                struct tier_trip *out)
+{
+    *out = trip_of(tier, pipe, deadline_ns);
+    return redis_begin(pipe, earlier(out));
+}
+
+bool tier_end(struct tier *tier, const struct tier_trip *trip)
+{
+    struct kol_error err;
+    const enum kol_status status = redis_end(trip->pipe, &err);
+    return judge(tier, trip, status, &err);
 }
 
 void tier_count(struct tier *tier, enum tier_read read)

@@ -59,6 +59,14 @@ struct heat *tier_heat(struct tier *tier);
 struct redis_pipe *tier_pipe(struct tier *tier);
 /* True: its answers can be read. `deadline_ns`: the request's. */
 bool tier_run(struct tier *tier, struct redis_pipe *pipe, int64_t deadline_ns);
+/* tier_run() by a thread that must not wait: see redis_begin(). */
+struct tier_trip {
+    struct redis_pipe *pipe;
+    int64_t start_ns, own_ns, deadline_ns;
+};
+bool tier_begin(struct tier *tier, struct redis_pipe *pipe, int64_t deadline_ns,
+                struct tier_trip *out);
+bool tier_end(struct tier *tier, const struct tier_trip *trip);
 void tier_pipe_done(struct tier *tier, struct redis_pipe **pipe);
 
 /* What a read came to, for the counts. */
