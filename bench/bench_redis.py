@@ -7,7 +7,7 @@ As in bench_http.py, whose subjects and load these are: CPU of a service (Redis 
 the requests that wrk counted, subjects in turn, the best of all rounds. Parts:
 
   get   GET by id from Redis (no cache in the process, redis.first), ids at random, beside FastAPI +
-        redis.asyncio with HGETALL of the same keys (http_peer.py)
+        redis.asyncio with HGETALL of the same keys (http_peer.py, tuned: see bench_http.py)
   warm  `kol warm --full --profiles` into an empty Redis: keys a second, beside a redis-py pipeline that
         writes the same keys (HSET and EXPIRE, 500 keys at once, hiredis' parser), and redis-benchmark
         -P 16 with HSET of a value of the same fields
@@ -31,7 +31,7 @@ import threading
 import time
 from pathlib import Path
 
-from bench_http import MODEL, ROOT, VENV, Figures, Service, free_port, kol_service, load, script_of
+from bench_http import MODEL, ROOT, VENV, Figures, Service, free_port, kol_service, load, script_of, uvicorn
 from bench_import import KOL
 from http_world import make_world, usernames
 
@@ -74,10 +74,7 @@ def redis_service(folder):
 
 def peer_service(redis_port):
     port = free_port()
-    command = [VENV / "bin/python", "-m", "uvicorn", "--app-dir", ROOT / "bench", "--port", port,
-               "--loop", "uvloop", "--http", "httptools", "--no-access-log", "--log-level", "warning",
-               "http_peer:app"]  # fmt: skip
-    env = {"REDIS_PORT": str(redis_port), "MODEL": str(MODEL), "OMP_NUM_THREADS": "1"}
+    command, env = uvicorn(port, redis_port, tuned=True)
     return Service("FastAPI", port, [(command, port)], env)
 
 

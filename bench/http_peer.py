@@ -1,12 +1,13 @@
 """The peer of bench_http.py and bench_redis.py: routes of the API as a Python service has them.
 
-FastAPI, run by uvicorn out of .deps/bench-venv with REDIS_PORT and MODEL in the environment:
+FastAPI, run by uvicorn out of .deps/bench-venv with REDIS_PORT, MODEL and PREDICT_THREADS (how many
+LightGBM may use; empty: as many as it likes) in the environment:
 
   /plain/{kol_id}    the JSON as it lies in Redis goes through as bytes: the least that FastAPI can do
   /typed/{kol_id}    the JSON from Redis is read and answered as a response model, which checks it
   /hash/plain/{key}  the fields of a hash in Redis as texts in JSON, nothing looked at
   /hash/typed/{key}  the fields of a hash of a KOL as the members of the response model, which checks them
-  /predict/trust     checks the body, computes the 29 features, and asks LightGBM for one row, one thread
+  /predict/trust     checks the body, computes the 29 features, and asks LightGBM for one row
 """
 
 import math
@@ -23,6 +24,7 @@ from pydantic import BaseModel, ConfigDict, Field
 app = FastAPI()
 store = redis.asyncio.Redis(port=int(os.environ["REDIS_PORT"]))
 model = lightgbm.Booster(model_file=os.environ["MODEL"])
+threads = {"num_threads": int(os.environ["PREDICT_THREADS"])} if os.environ.get("PREDICT_THREADS") else {}
 
 
 class Profile(BaseModel):
@@ -168,7 +170,7 @@ def features(given):
 
 @app.post("/predict/trust")
 async def predict(given: TrustInput) -> TrustAnswer:
-    chance = float(model.predict(np.array([features(given)], dtype=np.float64), num_threads=1)[0])
+    chance = float(model.predict(np.array([features(given)], dtype=np.float64), **threads)[0])
     score = 100 * (1 - chance)
     label = "high" if score >= 80 else "medium" if score >= 40 else "low"
     return TrustAnswer(
