@@ -6,7 +6,8 @@
  *   copy.c     the online copy in use, and older ones that cursors pin; sessions on its lists
  *   cached.c   between a call and its handler: the cache in the process
  *   keys.c     the key store; keys_change.c what changes it; usage.c how much each key asked;
- *              signed_in.c sessions of those who signed in; sign_in.c their handlers
+ *              signed_in.c sessions of those who signed in, signed_stores.c where they are kept,
+ *              settle.c what Redis missed; sign_in.c their handlers
  *   red.c      requests by route for /metrics
  *   json.c     JSON; profile.c, score.c a KOL, its scores, a content as JSON, out of records
  *   session.c  sessions on the lists of a copy
@@ -300,7 +301,8 @@ enum kol_status api_signed_begin(struct api *api, const struct http_identity *wh
 /* Ends the session of a token, if there is one. False: nobody can tell now, or no store that has it
  * can be told; it may go on. */
 bool api_signed_end(struct api *api, struct str token, int64_t until_ns);
-/* Tells Redis what began and ended while it did not answer: as much as a moment takes. */
+/* Tells Redis what began and ended while it did not answer: as much as a moment takes. One thread a
+ * process; settle.c. */
 void api_signed_settle(struct api *api);
 
 struct api_usage;
