@@ -297,7 +297,8 @@ bool api_signed_end(struct api *api, struct str token, int64_t until_ns)
     }
     forget(api->signed_in, hash);
     const bool over = end_stored(api, hash, until_ns);
-    /* Again, for those who asked between that and the stores' being told. */
-    forget(api->signed_in, hash);
+    /* Again, for those who asked between that and the stores' being told; or it goes on, also while
+     * nobody can be asked. */
+    keep(api->signed_in, hash, over ? NULL : &session, INT64_MAX);
     return over;
 }

@@ -9,6 +9,7 @@ import hashlib
 import hmac
 import http.client
 import re
+import resource
 import shutil
 import socket
 import struct
@@ -62,6 +63,24 @@ def machines(serve, keys, kol_bin, tmp_path):
     yield start
     for runner in runners:
         runner.close()
+
+
+@pytest.fixture
+def patient(serve, kol_bin, tmp_path):
+    """As `serve`: servers that outlive a write beyond the limit that let_write() sets."""
+    script = tmp_path / "patient"
+    script.write_text(f"#!/bin/sh\ntrap '' XFSZ\nexec '{kol_bin}' \"$@\"\n")
+    script.chmod(0o755)
+    kol = Kol(script, tmp_path / "data")
+    yield lambda *options, **more: Served(kol, *options, **more)
+    kol.close()
+
+
+def let_write(server, may):
+    """Whether the server can write to files; where not, each write fails, as on a full disk."""
+    pid = server.running.process.pid
+    most = resource.prlimit(pid, resource.RLIMIT_FSIZE)[1]
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (most if may else 0, most))
 
 
 def problem(reply, status, code):
@@ -755,3 +774,61 @@ def test_who_signs_out_elsewhere_amid_settling_is_out(serve, machines, keys, red
     for cookie in cookies:
         problem(ask(there, cookie), 401, "session_over")
         wait_until(lambda cookie=cookie: ask(here, cookie).status == 401, "this one to notice", NOTICED)
+
+
+# ---- a disk that takes nothing ----
+
+
+def refused_sign_out(server, cookie):
+    reply = ask(server, cookie, "/session", "DELETE")
+    problem(reply, 503, "session_untold")
+    assert "set-cookie" not in reply.headers and reply.headers["retry-after"], reply
+    assert ask(server, cookie).status == 200, "it goes on, as was said"
+
+
+def test_a_sign_out_that_is_kept_nowhere_is_none(patient, keys):
+    key = keys("read")
+    server = patient()
+    cookie = sign_in(server, key)
+    let_write(server, False)
+    refused_sign_out(server, cookie)
+    reply = server.ask("/session", "POST", {"key": key})
+    problem(reply, 503, "unavailable")
+    assert "set-cookie" not in reply.headers
+    let_write(server, True)
+    assert ask(server, cookie).status == 200
+    assert ask(server, cookie, "/session", "DELETE").status == 204
+    problem(ask(server, cookie), 401, "session_over")
+    assert server.stop()[0] == 0
+    server = patient()
+    problem(ask(server, cookie), 401, "session_over")
+
+
+def test_a_sign_out_counts_where_the_session_is_kept(patient, keys, redis_start, redis_proxy):
+    key = keys("read")
+    redis = redis_start()
+    proxy = redis_proxy(redis)
+    server = patient(*redis_flags(proxy.url))
+    told, seen = sign_in(server, key), sign_in(server, key)
+    # Redis has it, and the store of this machine does not: it is enough that Redis is told.
+    let_write(server, False)
+    assert ask(server, told, "/session", "DELETE").status == 204
+    assert not redis.text.exists(f"session:{hash_of(told)}")
+    problem(ask(server, told), 401, "session_over")
+    # Neither can be told.
+    proxy.do("cut")
+    refused_sign_out(server, seen)
+    let_write(server, True)
+    meanwhile = sign_in(server, key)
+    let_write(server, False)
+    refused_sign_out(server, meanwhile)
+    # Redis can be told, and the store goes on to have it.
+    proxy.do("pass")
+    wait_until(lambda: redis.text.exists(f"session:{hash_of(meanwhile)}"), "redis to be told of it")
+    refused_sign_out(server, meanwhile)
+    let_write(server, True)
+    for cookie in (seen, meanwhile):
+        assert ask(server, cookie).status == 200
+        assert ask(server, cookie, "/session", "DELETE").status == 204
+        wait_until(lambda cookie=cookie: not redis.text.exists(f"session:{hash_of(cookie)}"), "redis to be told")
+        problem(ask(server, cookie), 401, "session_over")
