@@ -267,7 +267,7 @@ static void fill(size_t keys)
         struct l1_entry *none;
         KOL_ASSERT(l1_join(l1, key, NULL, &load, &none) == L1_LOAD);
         const struct str tag = STR("copy:1");
-        KOL_ASSERT(!l1_fill(load, (struct l1_value){value, 800, NULL}, &life, &tag, 1));
+        KOL_ASSERT(!l1_fill(load, (struct l1_value){.data = value, .bytes = 800}, &life, &tag, 1));
         plain_put(&plain, key, value);
     }
 }

@@ -28,7 +28,7 @@ static void ask(struct l1 *l1, uint32_t number)
         return;
     }
     KOL_ASSERT(l1_join(l1, key, NULL, &load, &entry) == L1_LOAD);
-    KOL_ASSERT(!l1_fill(load, (struct l1_value){NULL, 1000, NULL}, &life, NULL, 0));
+    KOL_ASSERT(!l1_fill(load, (struct l1_value){.bytes = 1000}, &life, NULL, 0));
 }
 
 static size_t entry_bytes(void)

@@ -13,6 +13,7 @@
 #include "api/value.h"
 #include "base/clock.h"
 #include "base/file.h"
+#include "base/hash.h"
 #include "base/logger.h"
 
 /* How eager early refreshes are; see l1.h. */
@@ -399,6 +400,24 @@ void api_call_tag(struct http_call *call, const char *format, ...)
         held->too_many_tags = true;
     }
     buf_free(&text);
+}
+
+void api_call_weak(struct http_call *call)
+{
+    api_call_of(call)->weak = true;
+}
+
+void api_call_stamp(struct http_call *call, struct str platform, struct str kol_id, int64_t at_us)
+{
+    struct api_call *held = api_call_of(call);
+    if (!held->stamps) {
+        held->stamps = arena_alloc(http_call_arena(call), API_STAMPS * sizeof *held->stamps);
+    }
+    KOL_ASSERT(held->stamp_count < API_STAMPS);
+    held->stamps[held->stamp_count++] = (struct l1_stamp){
+        .of = hash_seeded(kol_id, hash_seeded(platform, 0)),
+        .at = at_us,
+    };
 }
 
 /* From here on the answer is made from this copy, which the call holds. */

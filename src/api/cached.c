@@ -11,7 +11,8 @@
  *
  * A failed load (5xx) is kept by nobody: those who wait get the stale answer where there is one,
  * else the problem. Answers 404 are kept for as long as the route says; other problems are given to
- * those who waited and forgotten.
+ * those who waited and forgotten. What was made without asking Redis, where it should have been
+ * asked (a weak answer), is passed over for an answer from before that knows more.
  *
  * A call that waits is touched by three: whoever joined it, whoever ends the load, and whoever
  * cancels it. Who finishes it is settled by `state`:
@@ -41,7 +42,8 @@ struct outcome {
     struct http_answer *answer; /* held */
     int64_t filled_us, fresh_until_us;
     bool kept;  /* it is an entry of the cache, maybe one that is not kept any more */
-    bool stale; /* the load failed, this is what was there before */
+    bool stale; /* this is what was there before: the load failed, or what it brought is weak */
+    bool weak;  /* the latter */
 };
 
 struct waiting {
@@ -107,12 +109,13 @@ static struct http_sending sending_of(struct http_call *call, const struct outco
 {
     struct http_sending sending = {.cache_status = how, .age_us = -1, .stale = outcome->stale};
     const char *tier_said = api_call_of(call)->tier_said;
-    if (tier_said) {
-        sending.cache_status = say(call, "kol-redis; %s, %s", tier_said, how);
-    }
     if (outcome->stale) {
-        sending.cache_status = say(call, "kol-l1; hit; ttl=%lld; detail=load-failed",
-                                   seconds_left(outcome->fresh_until_us));
+        sending.cache_status =
+            say(call, "kol-l1; hit; ttl=%lld; detail=%s", seconds_left(outcome->fresh_until_us),
+                outcome->weak ? "redis-not-asked" : "load-failed");
+    }
+    if (tier_said && outcome->stale == outcome->weak) {
+        sending.cache_status = say(call, "kol-redis; %s, %s", tier_said, sending.cache_status);
     }
     if (outcome->kept) {
         sending.age_us = clock_now_us() - outcome->filled_us;
@@ -163,7 +166,7 @@ static struct http_answer *find_ready(struct api *api, struct http_call *call,
     *sending = (struct http_sending){
         .cache_status = say_hit(call, fresh_until_us - now_us),
         .age_us = now_us - l1_filled_us(entry),
-        .stale = fresh_until_us < now_us,
+        .stale = fresh_until_us <= now_us,
     };
     l1_release(entry);
     return answer;
@@ -226,7 +229,14 @@ static struct l1_load *load(struct http_call *call, struct l1_load *l1_load,
     }
     if (code < 500) {
         struct l1_life life = life_of(call, code);
-        struct l1_value value = {answer, http_answer_bytes(answer), destroy_answer};
+        struct l1_value value = {
+            .data = answer,
+            .bytes = http_answer_bytes(answer),
+            .destroy = destroy_answer,
+            .weak = held->weak,
+            .stamps = held->stamps,
+            .stamp_count = held->stamp_count,
+        };
         return l1_fill(l1_load, value, &life, held->tags, held->tag_count);
     }
     if (status == KOL_OK) {
@@ -300,9 +310,10 @@ static void finish_woken(struct waiting *waiting)
 static void wake(struct l1_waiter *waiter, struct l1_entry *entry, bool stale,
                  const struct kol_error *err)
 {
-    (void)err; /* said by the answer of the load */
+    /* What the error is, the answer of the load says. */
     struct waiting *waiting = (struct waiting *)waiter;
     struct outcome outcome = outcome_of(entry, stale);
+    outcome.weak = stale && !err;
     if (waiting->mine) {
         *waiting->mine = outcome;
         return;
@@ -358,7 +369,8 @@ static void prefer_stale(struct api *api, struct http_call *call, struct outcome
     }
 }
 
-/* NULL: another call loads, or such a load failed just now: a worker sees to it. */
+/* NULL: another call loads, or such a load failed just now: a worker sees to it. Here nothing waits
+ * for Redis, so the answer is never weak. */
 static struct http_answer *load_in_place(struct api *api, struct http_call *call,
                                          struct http_sending *sending)
 {

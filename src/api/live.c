@@ -77,6 +77,20 @@ static void take(struct api_asked *asked, const struct api_copy *copy, const str
     }
 }
 
+/* Of when the scores are, on the scale of api_event_time_of(). */
+static int64_t time_of(const struct api_copy *copy, const struct api_who *who,
+                       const struct api_score *score)
+{
+    int64_t event_time_us;
+    if (score->live) {
+        return score->scored_us;
+    }
+    return online_int(&who->record, copy->kol.event_time, &event_time_us) && event_time_us
+               ? event_time_us
+           : score->scored_us ? score->scored_us
+                              : copy->info->built_us;
+}
+
 void api_score_now(struct http_call *call, const struct api_copy *copy, const struct api_who *who,
                    struct api_score *out)
 {
@@ -98,6 +112,10 @@ void api_score_now(struct http_call *call, const struct api_copy *copy, const st
     } else {
         tier_saw_not(api->tier, asked.key);
     }
+    if (read == TIER_SKIPPED || asked.unsaid) {
+        api_call_weak(call);
+    }
+    api_call_stamp(call, who->platform, who->kol_id, time_of(copy, who, out));
     tier_count(api->tier, read);
     api_ask_say(call, read);
 }

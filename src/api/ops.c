@@ -147,9 +147,11 @@ static void measure_cache(struct api *api)
     metrics_set_total(METRIC_CACHE_LOADS, "l1,done", stats.loads - stats.load_failures);
     metrics_set_total(METRIC_CACHE_LOADS, "l1,failed", stats.load_failures);
     metrics_set_total(METRIC_CACHE_LOADS, "l1,joined", stats.joined);
+    metrics_set_total(METRIC_CACHE_LOADS, "l1,weak", stats.weak);
     metrics_set_total(METRIC_CACHE_LEFT, "l1,evicted", stats.evictions);
     metrics_set_total(METRIC_CACHE_LEFT, "l1,expired", stats.expired);
     metrics_set_total(METRIC_CACHE_LEFT, "l1,dropped", stats.dropped);
+    metrics_set_total(METRIC_CACHE_LEFT, "l1,outdated", stats.outdated);
     metrics_set_total(METRIC_CACHE_LEFT, "l1,fenced", stats.fenced);
     metrics_set_total(METRIC_CACHE_LEFT, "l1,too_large", stats.too_large);
     metrics_set(METRIC_CACHE_ENTRIES, "l1", (double)stats.entries);

@@ -185,6 +185,9 @@ struct api_call {
     struct str *tags;     /* in the call's arena */
     size_t tag_count;
     bool too_many_tags;      /* the answer is not kept */
+    bool weak;               /* as in l1_value: Redis should have been asked, and was not */
+    struct l1_stamp *stamps; /* in the call's arena */
+    size_t stamp_count;
     struct api_asked *asked; /* what was read for it ahead, see gather.c; NULL: nothing */
     const char *tier_said;   /* how Redis was of use, for Cache-Status; NULL: it was not asked */
 };
@@ -210,6 +213,14 @@ const struct score_models *api_call_models(struct http_call *call);
  * most API_TAGS a call; further ones are left out, and the answer is then not kept. */
 enum { API_TAGS = 256 };
 void api_call_tag(struct http_call *call, const char *format, ...) KOL_PRINTF(2, 3);
+
+/* Says that the answer is made without what Redis may have: it does not take the place of one that
+ * may be newer. */
+void api_call_weak(struct http_call *call);
+/* Says of when the scores of a KOL are that the answer tells: nothing in it is newer than its
+ * copy, but these. At most API_STAMPS a call, one for each KOL. */
+enum { API_STAMPS = 10 };
+void api_call_stamp(struct http_call *call, struct str platform, struct str kol_id, int64_t at_us);
 
 /* Ends a handler: `body` is the JSON answer, which is freed. Always KOL_OK. */
 enum kol_status api_answer(struct http_call *call, struct buf *body);

@@ -197,6 +197,8 @@ static bool is_usable(struct api_asked *asked)
 
 enum tier_read api_ask_take(struct api_asked *asked, const struct redis_pipe *pipe, size_t place)
 {
+    const struct redis_answer *answer = redis_answer(pipe, place);
+    asked->unsaid = answer->kind == REDIS_ERROR && !redis_is_error(answer, "WRONGTYPE");
     switch (take(asked, pipe, place)) {
     case SERVE_ABSENT: return TIER_MISS;
     case SERVE_GARBAGE: asked->bad = true; return TIER_BAD;
@@ -416,6 +418,9 @@ enum kol_status api_ask(struct api_asked *asked, struct kol_error *err)
     /* Also where there is nothing: whoever writes it there changes the answer. */
     api_call_tag(asked->call, TIER_TAG);
     api_ask_tag(asked);
+    if (read == TIER_SKIPPED || asked->unsaid) {
+        api_call_weak(asked->call);
+    }
     if (read == TIER_SKIPPED) {
         return kol_fail(err, KOL_NOT_FOUND, "redis is not to be asked now");
     }
@@ -424,8 +429,11 @@ enum kol_status api_ask(struct api_asked *asked, struct kol_error *err)
         return kol_fail(err, KOL_NOT_FOUND, "the copy knows more than the older form of a score");
     }
     enum kol_status status = read == TIER_HIT ? KOL_OK : load_by_turns(asked, err);
-    if (status == KOL_OK && snapshot_of(asked) && !held->copy) {
-        api_call_tag(asked->call, "copy:%lld", (long long)snapshot_of(asked));
+    if (status == KOL_OK && !held->copy) {
+        /* What names no snapshot is newer than the copy of now, not than the next one. */
+        const int64_t named = snapshot_of(asked);
+        const int64_t number = named ? named : api_copies_number(held->api->copies);
+        api_call_tag(asked->call, "copy:%lld", (long long)number);
     }
     return status;
 }
@@ -483,6 +491,10 @@ static enum kol_status named_object(struct http_call *call, struct api_asked *as
     if (its && its_id) {
         api_call_tag(call, "%s:%.*s:%.*s", strcmp(field, "kol_id") == 0 ? "kol" : "content",
                      STR_FORMAT(its->value), STR_FORMAT(its_id->value));
+    }
+    const bool score = asked->kind == SERVE_KEY_SCORE || asked->kind == SERVE_KEY_SCORE_ON;
+    if (its && its_id && score) {
+        api_call_stamp(call, its->value, its_id->value, api_event_time_of(&asked->hash));
     }
     return KOL_OK;
 }

@@ -18,8 +18,9 @@ struct api_asked {
     struct str key;
     uint64_t print; /* of what Redis has; 0: nothing, or the value is from the copy */
     enum tier_read read;
-    bool old; /* what Redis has is of a snapshot that is over */
-    bool bad; /* what Redis has is of no use: it is replaced, although it is not older */
+    bool old;    /* what Redis has is of a snapshot that is over */
+    bool bad;    /* what Redis has is of no use: it is replaced, although it is not older */
+    bool unsaid; /* Redis answered, but by an error: what it has is not known */
     /* What came of it, by the type of the key. */
     struct serve_hash hash;
     struct str json; /* of a HASH: the object that it is */

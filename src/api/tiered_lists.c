@@ -83,6 +83,9 @@ static bool ask_rows(struct listing *listing)
         if (read != TIER_HIT) {
             row->hash = (struct serve_hash){0};
         }
+        if (row->unsaid) {
+            api_call_weak(listing->call);
+        }
         tier_count(tier, read);
     }
     tier_pipe_done(tier, &pipe);
@@ -100,7 +103,10 @@ static enum kol_status fill_rows(struct listing *listing, struct kol_error *err)
             return kol_fail(err, KOL_NOT_FOUND, "a member of the set is no id");
         }
     }
-    (void)ask_rows(listing); /* what is not there then comes from the copy */
+    if (!ask_rows(listing) && listing->set.set.snapshot) {
+        api_call_weak(listing->call);
+    }
+    /* What is not there comes from the copy. */
     for (size_t i = 0; i < count && status == KOL_OK; i++) {
         struct api_asked *row = &listing->rows[i];
         if (!row->hash.count) {

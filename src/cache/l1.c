@@ -81,7 +81,8 @@ int64_t l1_filled_us(const struct l1_entry *entry)
 
 int64_t l1_fresh_until_us(const struct l1_entry *entry)
 {
-    return entry->fresh_until_us;
+    const int64_t outdated_us = l1_outdated_us(entry);
+    return outdated_us && outdated_us < entry->fresh_until_us ? outdated_us : entry->fresh_until_us;
 }
 
 /* ---- counting ---- */
@@ -177,25 +178,32 @@ static bool is_early(const struct l1_entry *entry, int64_t now_us)
     return (double)now_us - (double)entry->early_us * log(chance) >= (double)entry->fresh_until_us;
 }
 
+/* The entry may be served only if a load fails, or not even then. */
+static enum l1_found miss(struct l1 *l1, uint64_t hash, struct l1_entry **out, int64_t now_us)
+{
+    struct l1_entry *entry = *out;
+    *out = NULL;
+    if (now_us >= l1_gone_us(entry)) {
+        let_go(l1, entry);
+    } else {
+        l1_release(entry);
+    }
+    count_miss(l1, hash);
+    return L1_MISS;
+}
+
 /* What becomes of a hit on an entry that is not simply fresh. */
 static enum l1_found look_closer(struct l1 *l1, uint64_t hash, struct l1_entry **out)
 {
     struct l1_entry *entry = *out;
     const int64_t now_us = l1_now_us(l1);
-    const bool loading =
-        atomic_load_explicit(&entry->loading, memory_order_relaxed) || l1_rests(entry, now_us);
-    if (now_us >= entry->stale_until_us) {
-        *out = NULL;
-        if (now_us >= entry->gone_us) {
-            let_go(l1, entry);
-        } else {
-            l1_release(entry);
-        }
-        count_miss(l1, hash);
-        return L1_MISS;
+    const bool outdated = l1_outdated_us(entry), rests = l1_rests(entry, now_us);
+    const bool loading = atomic_load_explicit(&entry->loading, memory_order_relaxed) || rests;
+    if (outdated ? !rests || now_us >= l1_gone_us(entry) : now_us >= entry->stale_until_us) {
+        return miss(l1, hash, out, now_us);
     }
     touch(entry);
-    if (now_us < entry->fresh_until_us) {
+    if (!outdated && now_us < entry->fresh_until_us) {
         count_hit(l1, hash);
         return !loading && is_early(entry, now_us) ? L1_REFRESH : L1_HIT;
     }
@@ -212,7 +220,7 @@ enum l1_found l1_get(struct l1 *l1, struct str key, struct l1_entry **out)
         count_miss(l1, hash);
         return L1_MISS;
     }
-    if (latest_us(l1) < entry->quick_until_us) {
+    if (latest_us(l1) < atomic_load_explicit(&entry->quick_until_us, memory_order_relaxed)) {
         touch(entry);
         count_hit(l1, hash);
         return L1_HIT;
@@ -223,7 +231,7 @@ enum l1_found l1_get(struct l1 *l1, struct str key, struct l1_entry **out)
 struct l1_entry *l1_get_after_error(struct l1 *l1, struct str key)
 {
     struct l1_entry *entry = l1_table_take(l1, key, l1_hash(l1, key));
-    if (entry && l1_now_us(l1) >= entry->gone_us) {
+    if (entry && l1_now_us(l1) >= l1_gone_us(entry)) {
         let_go(l1, entry);
         return NULL;
     }
@@ -273,4 +281,11 @@ void l1_take_out(struct l1 *l1, struct l1_entry *entry, struct l1_entry **taken_
     l1_table_remove(l1, entry);
     l1_evict_remove(l1, entry);
     count_out(l1, entry, taken_out);
+}
+
+void l1_outdate(struct l1_entry *entry, int64_t now_us)
+{
+    atomic_store_explicit(&entry->outdated_us, now_us > 0 ? now_us : 1, memory_order_relaxed);
+    atomic_store_explicit(&entry->rest_until_us, 0, memory_order_relaxed);
+    atomic_store(&entry->quick_until_us, 0); /* last: who finds it not quick looks at the rest */
 }

@@ -10,6 +10,12 @@
  *     |------ fresh ------|-- stale-while-revalidate --|---- stale-if-error ----|  gone
  *     ^ filled            ^ served, one load begins    ^ served only if the load fails
  *
+ * What changed elsewhere is told in one of two ways. l1_drop_*(): the entry goes, whatever comes
+ * then (a purge, a new copy). l1_outdate_tag(): there is something newer, and until it is there the
+ * entry is the newest that this process knows of: it goes to its last span at once, so that a load
+ * which fails, or which could not ask all that it should have (a weak value), does not bring back
+ * what was before it.
+ *
  * Single flight: for one key at most one load runs, whatever the number that wait for it. Whoever
  * is told L1_LOAD runs it and ends it by l1_fill() or l1_fail(); all others are woken with the
  * entry or the failure. A generation fence makes an invalidation win over a load that began before
@@ -47,14 +53,26 @@ struct l1_value {
     void *data;
     size_t bytes; /* of `data`, as it counts against the bound; key, tags and head are added */
     void (*destroy)(void *data);
+    /* Made without asking all that should have been asked: it takes the place of an entry that may
+     * be served after an error only where it is as new as that by the stamps of both, or, where the
+     * entry has none, if that one is weak too. */
+    bool weak;
+    const struct l1_stamp *stamps; /* copied; of things that differ */
+    size_t stamp_count;
+};
+
+/* How new a value is in one thing that it tells of: `at` grows with each change of the thing. */
+struct l1_stamp {
+    uint64_t of;
+    int64_t at;
 };
 
 /* An entry, counted by its holders and constant while it is held. */
 struct l1_entry;
 void *l1_data(const struct l1_entry *entry);
-int64_t l1_filled_us(const struct l1_entry *entry); /* clock_now_us() when it was filled */
-int64_t l1_fresh_until_us(const struct l1_entry *entry);
-void l1_hold(struct l1_entry *entry); /* one more holder */
+int64_t l1_filled_us(const struct l1_entry *entry);      /* clock_now_us() when it was filled */
+int64_t l1_fresh_until_us(const struct l1_entry *entry); /* or until it was outdated */
+void l1_hold(struct l1_entry *entry);                    /* one more holder */
 void l1_release(struct l1_entry *entry);
 
 struct l1_options {
@@ -75,8 +93,8 @@ void l1_free(struct l1 **l1);
 
 enum l1_found {
     L1_HIT,     /* fresh: `entry` is held for the caller */
-    L1_STALE,   /* stale, somebody is loading it, or a load failed within the last second: `entry`
-                   is held for the caller */
+    L1_STALE,   /* stale, somebody is loading it, or a load failed within the last second (for what
+                   is outdated: the last tenth of it): `entry` is held for the caller */
     L1_REFRESH, /* stale, or early: `entry` is held, and the caller should have it loaded: it calls
                    l1_join() with no waiter, at its leisure */
     L1_MISS,    /* nothing that may be served */
@@ -98,7 +116,8 @@ struct l1_load; /* a load under way */
 struct l1_waiter {
     /* Called once, from the thread that ended the load. `entry` is held for the callee; NULL: the
      * load failed, `err` says why (valid within the call), and there is nothing stale either.
-     * `stale`: the load failed and this is the entry from before. */
+     * `stale`: this is the entry from before, for the load failed (`err`), or what it brought is
+     * weak and maybe older (`err` is NULL). */
     void (*wake)(struct l1_waiter *waiter, struct l1_entry *entry, bool stale,
                  const struct kol_error *err);
     struct l1_waiter *next, *prev; /* the cache's own */
@@ -127,7 +146,8 @@ size_t l1_waiting(const struct l1_load *load);
 
 /* Ends a load with a value, which the cache owns from here on. `tags` are copied. A value that is
  * larger than an eighth of the bound, whose life is 0 or that the fence holds back goes to those
- * who wait and is not kept.
+ * who wait and is not kept; one that was outdated while it was loaded is kept as such. A weak value
+ * that must not take an entry's place goes to nobody: those who wait get the entry.
  *
  * Which tags a load has is known only here. Where one of them was dropped while it ran, those who
  * asked after that must not get its value either: they go on waiting for another load, which is
@@ -148,6 +168,10 @@ size_t l1_drop_tag(struct l1 *l1, struct str tag);
 size_t l1_drop_prefix(struct l1 *l1, struct str key_prefix); /* looks at every entry */
 size_t l1_drop_all(struct l1 *l1);
 
+/* Outdates what carries the tag, and the loads under way that it touches. What may not be served
+ * after an error goes. Returns how many entries were not outdated before. */
+size_t l1_outdate_tag(struct l1 *l1, struct str tag);
+
 /* ---- what is asked for ---- */
 
 /* Tells how often each entry was asked for since the last call, misses that were filled meanwhile
@@ -165,7 +189,9 @@ struct l1_stats {
     int64_t hits, stale, misses;          /* of l1_get() */
     int64_t loads, load_failures, joined; /* joined: waited for a load that another ran */
     int64_t fills, fenced, too_large;
+    int64_t weak; /* values that did not take the place of what was there */
     int64_t evictions, expired, dropped;
+    int64_t outdated; /* they count again when they leave */
     int64_t entries, bytes, max_bytes;
 };
 void l1_stats(const struct l1 *l1, struct l1_stats *out);

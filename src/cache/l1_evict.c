@@ -163,7 +163,7 @@ static struct l1_entry *find_victim(struct l1 *l1, int64_t now_us)
     unsigned least_often = 0;
     for (int i = 0; i < HAND_STEPS; i++) {
         at = at ? at : l1->main.oldest;
-        if (now_us >= at->gone_us || !atomic_load_explicit(&at->mark, memory_order_relaxed)) {
+        if (now_us >= l1_gone_us(at) || !atomic_load_explicit(&at->mark, memory_order_relaxed)) {
             least = at;
             break;
         }
@@ -193,7 +193,7 @@ static unsigned worth(const struct l1 *l1, const struct l1_entry *victim)
 static void evict_one(struct l1 *l1, struct l1_entry *entry, int64_t now_us,
                       struct l1_entry **taken_out)
 {
-    *(now_us >= entry->gone_us ? &l1->stats.expired : &l1->stats.evictions) += 1;
+    *(now_us >= l1_gone_us(entry) ? &l1->stats.expired : &l1->stats.evictions) += 1;
     fold(l1, entry);
     l1_take_out(l1, entry, taken_out);
 }
@@ -203,7 +203,7 @@ static void leave_window(struct l1 *l1, struct l1_entry *entry, int64_t now_us,
                          struct l1_entry **taken_out)
 {
     fold(l1, entry);
-    if (now_us >= entry->gone_us) {
+    if (now_us >= l1_gone_us(entry)) {
         evict_one(l1, entry, now_us, taken_out);
     } else if (l1->main.bytes + entry->bytes <= l1->main.max_bytes) {
         l1_evict_remove(l1, entry);
@@ -211,7 +211,7 @@ static void leave_window(struct l1 *l1, struct l1_entry *entry, int64_t now_us,
     } else {
         struct l1_entry *victim = find_victim(l1, now_us);
         const bool better =
-            now_us >= victim->gone_us || frequency(&l1->sketch, entry->hash) > worth(l1, victim);
+            now_us >= l1_gone_us(victim) || frequency(&l1->sketch, entry->hash) > worth(l1, victim);
         victim->spared += !better;
         evict_one(l1, better ? victim : entry, now_us, taken_out);
     }

@@ -5,6 +5,9 @@
  * key, prefix or all takes it out of there (it is fenced: the next who asks begins another). One by
  * tag cannot know which loads it touches; l1_fill() finds out, and those who asked after the
  * invalidation wait on for another load.
+ *
+ * A value whose tag was outdated meanwhile was given to those who asked before that. So it is kept,
+ * outdated: a weak value of the next load must not take them back behind it.
  */
 #include <stdlib.h>
 
@@ -12,6 +15,9 @@
 #include "cache/l1_parts.h"
 
 #define REST_US INT64_C(1000000) /* from a failed load to the next refresh */
+/* The same where what is there is outdated: somebody knows more, and may answer again any moment.
+ */
+#define OUTDATED_REST_US INT64_C(100000)
 /* Longer loads begin no earlier refresh than this times l1_options.early allows. */
 #define EARLY_MAX_US (INT64_C(3600) * 1000000)
 
@@ -131,7 +137,7 @@ static bool is_there(struct l1_entry *entry, bool waits, int64_t now_us)
     if (!entry) {
         return false;
     }
-    return waits ? now_us < entry->fresh_until_us
+    return waits ? now_us < l1_fresh_until_us(entry)
                  : now_us < entry->quick_until_us || l1_rests(entry, now_us);
 }
 
@@ -269,22 +275,33 @@ static void set_spans(struct l1_entry *entry, const struct l1_load *load,
     entry->quick_until_us = quick_until_us > half_us ? quick_until_us : half_us;
 }
 
-/* An entry that nobody holds yet. The links of its tags stand behind its key. */
+static size_t round_up(size_t size, size_t to)
+{
+    return (size + to - 1) & ~(to - 1);
+}
+
+/* An entry that nobody holds yet. The links of its tags stand behind its key, its stamps behind
+ * these. */
 static struct l1_entry *new_entry(const struct l1_load *load, struct l1_value value,
                                   const struct l1_life *life, const struct str *tags,
                                   size_t tag_count, int64_t now_us)
 {
     const size_t links =
-        (sizeof(struct l1_entry) + load->key_len + alignof(struct l1_tag_link) - 1) &
-        ~(alignof(struct l1_tag_link) - 1);
-    const size_t own =
-        (links + tag_count * sizeof(struct l1_tag_link) + L1_LINE - 1) & ~(size_t)(L1_LINE - 1);
+        round_up(sizeof(struct l1_entry) + load->key_len, alignof(struct l1_tag_link));
+    const size_t stamps = links + tag_count * sizeof(struct l1_tag_link);
+    const size_t own = round_up(stamps + value.stamp_count * sizeof *value.stamps, L1_LINE);
     struct l1_entry *entry = aligned_alloc(L1_LINE, own);
     KOL_ASSERT(entry);
     memset(entry, 0, own);
     entry->hash = load->hash;
     entry->tags = (struct l1_tag_link *)((char *)entry + links);
     entry->tag_count = tag_count;
+    entry->stamps = (struct l1_stamp *)((char *)entry + stamps);
+    entry->stamp_count = value.stamp_count;
+    if (value.stamp_count) {
+        memcpy(entry->stamps, value.stamps, value.stamp_count * sizeof *value.stamps);
+    }
+    entry->weak = value.weak;
     entry->bytes = own;
     for (size_t i = 0; i < tag_count; i++) {
         entry->bytes += sizeof(struct l1_tag) + tags[i].len;
@@ -298,20 +315,66 @@ static struct l1_entry *new_entry(const struct l1_load *load, struct l1_value va
     return entry;
 }
 
+/* What was told of a load's key or tags while it ran. */
+enum fence { OPEN, OUTDATED, DROPPED };
+
 /* Whether a value is put in; counts why it is not. */
-static bool is_kept(struct l1 *l1, const struct l1_load *load, const struct l1_entry *entry,
-                    const struct l1_life *life, bool tag_fence)
+static bool is_kept(struct l1 *l1, const struct l1_entry *entry, const struct l1_life *life,
+                    enum fence fence)
 {
-    if (load->fenced || tag_fence) {
+    const bool large = entry->bytes > l1->options.max_bytes / 8, lives = life->fresh_us > 0;
+    if (fence != OPEN) {
         l1->stats.fenced++;
-        return false;
+        return fence == OUTDATED && !entry->weak && life->error_us > 0 && lives && !large;
     }
-    if (entry->bytes > l1->options.max_bytes / 8) {
-        l1->stats.too_large++;
-        return false;
+    l1->stats.too_large += large;
+    l1->stats.fills += lives && !large;
+    return lives && !large;
+}
+
+/* ---- weak values ---- */
+
+static int64_t stamp_of(const struct l1_entry *entry, uint64_t of)
+{
+    for (size_t i = 0; i < entry->stamp_count; i++) {
+        if (entry->stamps[i].of == of) {
+            return entry->stamps[i].at;
+        }
     }
-    l1->stats.fills += life->fresh_us > 0;
-    return life->fresh_us > 0;
+    return INT64_MIN;
+}
+
+/* The entry that goes before a weak value, or NULL. */
+static struct l1_entry *find_better(struct l1 *l1, const struct l1_load *load,
+                                    const struct l1_entry *weak, int64_t now_us)
+{
+    struct l1_entry *entry = l1_table_find(l1, load_key(load), load->hash);
+    if (!entry || now_us >= l1_gone_us(entry)) {
+        return NULL;
+    }
+    for (size_t i = 0; i < entry->stamp_count; i++) {
+        if (stamp_of(weak, entry->stamps[i].of) < entry->stamps[i].at) {
+            return entry;
+        }
+    }
+    return entry->stamp_count || entry->weak ? NULL : entry;
+}
+
+/* What cannot be made anew now is not tried again for a moment. */
+static void rest(struct l1_entry *entry, int64_t now_us)
+{
+    const int64_t rest_us = l1_outdated_us(entry) ? OUTDATED_REST_US : REST_US;
+    atomic_store_explicit(&entry->rest_until_us, now_us + rest_us, memory_order_relaxed);
+}
+
+static void put_in(struct l1 *l1, struct l1_entry *entry, const struct str *tags, enum fence fence,
+                   struct l1_entry **taken_out)
+{
+    l1_tags_put(l1, entry, tags);
+    if (fence == OUTDATED) {
+        l1_outdate(entry, entry->filled_us);
+    }
+    l1_put(l1, entry, taken_out);
 }
 
 struct l1_load *l1_fill(struct l1_load *load, struct l1_value value, const struct l1_life *life,
@@ -323,23 +386,30 @@ struct l1_load *l1_fill(struct l1_load *load, struct l1_value value, const struc
     struct l1_entry *taken_out = NULL;
     atomic_init(&entry->holds, L1_TABLE_HOLD); /* of this function, until it is put in */
     pthread_mutex_lock(&l1->lock);
-    const bool tag_fence = l1_tags_fence(l1, load->began, tags, tag_count);
-    const bool kept = is_kept(l1, load, entry, life, tag_fence);
+    const bool dropped = l1_tags_fence(l1, l1->tags.dropped, load->began, tags, tag_count);
+    const bool outdated = l1_tags_fence(l1, l1->tags.outdated, load->began, tags, tag_count);
+    const enum fence fence = load->fenced || dropped ? DROPPED : outdated ? OUTDATED : OPEN;
+    struct l1_entry *better = value.weak ? find_better(l1, load, entry, now_us) : NULL;
+    struct l1_entry *given = better ? better : entry;
     if (!load->fenced) {
         leave_bucket(l1, load);
     }
     /* When this load's tags were dropped first is not known: any drop may have been it. */
-    struct l1_waiter *waiters = take_waiters(load, tag_fence ? load->began + 1 : UINT64_MAX, entry);
-    if (kept) {
-        l1_tags_put(l1, entry, tags);
-        l1_put(l1, entry, &taken_out);
+    struct l1_waiter *waiters =
+        take_waiters(load, dropped || outdated ? load->began + 1 : UINT64_MAX, given);
+    if (better) {
+        l1->stats.weak++;
+        rest(better, now_us);
+    }
+    if (!better && is_kept(l1, entry, life, fence)) {
+        put_in(l1, entry, tags, fence, &taken_out);
     } else {
         entry->older = taken_out;
         taken_out = entry;
     }
     struct l1_load *again = go_on(l1, load, now_us);
     pthread_mutex_unlock(&l1->lock);
-    wake(waiters, entry, false, NULL);
+    wake(waiters, given, better, NULL);
     if (taken_out) {
         l1_settle(taken_out);
     }
@@ -359,9 +429,9 @@ void l1_fail(struct l1_load *load, const struct kol_error *err)
         leave_bucket(l1, load);
     }
     struct l1_entry *entry = l1_table_find(l1, load_key(load), load->hash);
-    entry = entry && now_us < entry->gone_us ? entry : NULL;
+    entry = entry && now_us < l1_gone_us(entry) ? entry : NULL;
     if (entry) {
-        atomic_store_explicit(&entry->rest_until_us, now_us + REST_US, memory_order_relaxed);
+        rest(entry, now_us);
     }
     struct l1_waiter *waiters = take_waiters(load, UINT64_MAX, entry);
     l1->loading--;

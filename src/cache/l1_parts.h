@@ -51,7 +51,8 @@ struct l1_place {
     struct l1_entry *entry;
 };
 
-/* One tag of one entry, in the list of all that carry the tag. */
+/* One tag of one entry, in the list of all that carry the tag. A walk through the list that lets go
+ * of the lock leaves a link of its own behind, whose `entry` is NULL. */
 struct l1_tag_link {
     struct l1_tag *tag;
     struct l1_entry *entry;
@@ -74,15 +75,19 @@ struct l1_entry {
     uint64_t hash;
     size_t bytes; /* all in all */
     int64_t filled_us, fresh_until_us, stale_until_us, gone_us;
-    int64_t early_us;              /* time of the load times l1_options.early */
+    int64_t early_us; /* time of the load times l1_options.early */
+    struct l1_stamp *stamps;
+    size_t stamp_count;
+    bool weak;
     _Atomic int64_t rest_until_us; /* a load failed: no refresh is asked for until here */
+    _Atomic int64_t outdated_us;   /* when it was outdated; 0: it was not */
     void (*destroy)(void *data);
 
     _Atomic int64_t holds;
 
     /* What a hit reads, in a cache line of its own, with the beginning of the key. */
-    alignas(L1_LINE) int64_t
-        quick_until_us; /* until here it is fresh and no early refresh is due */
+    alignas(L1_LINE) _Atomic int64_t
+        quick_until_us; /* until here it is fresh and no early refresh is due; 0: outdated */
     void *data;
     uint32_t key_len;
     _Atomic uint8_t mark; /* hits since the eviction looked at it, to L1_MARK_MAX */
@@ -100,6 +105,22 @@ static inline struct str l1_key(const struct l1_entry *entry)
 static inline bool l1_rests(struct l1_entry *entry, int64_t now_us)
 {
     return now_us < atomic_load_explicit(&entry->rest_until_us, memory_order_relaxed);
+}
+
+/* When it was outdated, or 0. */
+static inline int64_t l1_outdated_us(const struct l1_entry *entry)
+{
+    return atomic_load_explicit(&entry->outdated_us, memory_order_relaxed);
+}
+
+/* When it may not be served any more, not even after an error: for what is outdated that span
+ * begins there and then. */
+static inline int64_t l1_gone_us(const struct l1_entry *entry)
+{
+    const int64_t outdated_us = l1_outdated_us(entry);
+    return !outdated_us || outdated_us >= entry->stale_until_us
+               ? entry->gone_us
+               : outdated_us + (entry->gone_us - entry->stale_until_us);
 }
 
 /* ---- the table ---- */
@@ -161,11 +182,11 @@ struct l1_tag {
 struct l1_tags {
     struct l1_tag **buckets;
     size_t mask, count;
-    uint64_t drops; /* counts drops of any tag */
-    /* `drops` when a tag of this hash was last dropped. A load names its tags at its end only; it
-     * is fenced if one was dropped since it began. Tags that share a cell fence each other's loads:
-     * such a value is merely not kept. */
-    uint64_t dropped[L1_TAG_FENCES];
+    uint64_t drops; /* counts drops of any tag, outdatings too */
+    /* `drops` when a tag of this hash was last dropped, or outdated. A load names its tags at its
+     * end only; it is fenced if one was dropped since it began. Tags that share a cell fence each
+     * other's loads: such a value is merely not kept, or not as a fresh one. */
+    uint64_t dropped[L1_TAG_FENCES], outdated[L1_TAG_FENCES];
 };
 
 /* ---- all of it ---- */
@@ -275,6 +296,8 @@ void l1_note_rare(struct l1 *l1, uint64_t hash);
  * `*taken_out`, itself perhaps. */
 void l1_put(struct l1 *l1, struct l1_entry *entry, struct l1_entry **taken_out);
 void l1_take_out(struct l1 *l1, struct l1_entry *entry, struct l1_entry **taken_out);
+/* From now on it is outdated. It may be in the table or not yet. */
+void l1_outdate(struct l1_entry *entry, int64_t now_us);
 
 /* ---- l1_evict.c, under the lock ---- */
 
@@ -297,7 +320,8 @@ void l1_tags_init(struct l1_tags *tags);
 /* Files an entry under its tags. `texts` has entry->tag_count tags. */
 void l1_tags_put(struct l1 *l1, struct l1_entry *entry, const struct str *texts);
 void l1_tags_remove(struct l1 *l1, struct l1_entry *entry);
-/* Whether one of these tags was dropped since a load began. */
-bool l1_tags_fence(const struct l1 *l1, uint64_t began, const struct str *texts, size_t count);
+/* Whether one of these tags was dropped since a load began, by l1_tags.dropped or .outdated. */
+bool l1_tags_fence(const struct l1 *l1, const uint64_t drops[L1_TAG_FENCES], uint64_t began,
+                   const struct str *texts, size_t count);
 
 #endif

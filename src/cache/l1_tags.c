@@ -1,5 +1,5 @@
 /*
- * l1_tags.c: which entries carry a tag, and taking out by key, tag and prefix.
+ * l1_tags.c: which entries carry a tag, taking out by key, tag and prefix, and outdating by tag.
  *
  * What takes out many entries lets go of the lock after every few of them. What is put in meanwhile
  * is newer than the drop (a load that began before it is fenced) and stays.
@@ -94,24 +94,30 @@ static void free_tag(struct l1_tags *tags, struct l1_tag *tag)
     free(tag);
 }
 
+/* Takes a link out of the list of its tag, which goes with the last one. */
+static void unlink_tag(struct l1 *l1, struct l1_tag_link *link)
+{
+    struct l1_tag *tag = link->tag;
+    *(link->newer ? &link->newer->older : &tag->newest) = link->older;
+    *(link->older ? &link->older->newer : &tag->oldest) = link->newer;
+    if (!tag->newest) {
+        free_tag(&l1->tags, tag);
+    }
+}
+
 void l1_tags_remove(struct l1 *l1, struct l1_entry *entry)
 {
     for (size_t i = 0; i < entry->tag_count; i++) {
-        struct l1_tag_link *link = &entry->tags[i];
-        struct l1_tag *tag = link->tag;
-        *(link->newer ? &link->newer->older : &tag->newest) = link->older;
-        *(link->older ? &link->older->newer : &tag->oldest) = link->newer;
-        if (!tag->newest) {
-            free_tag(&l1->tags, tag);
-        }
+        unlink_tag(l1, &entry->tags[i]);
     }
     entry->tag_count = 0;
 }
 
-bool l1_tags_fence(const struct l1 *l1, uint64_t began, const struct str *texts, size_t count)
+bool l1_tags_fence(const struct l1 *l1, const uint64_t drops[L1_TAG_FENCES], uint64_t began,
+                   const struct str *texts, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
-        if (l1->tags.dropped[tag_hash(l1, texts[i]) % L1_TAG_FENCES] > began) {
+        if (drops[tag_hash(l1, texts[i]) % L1_TAG_FENCES] > began) {
             return true;
         }
     }
@@ -147,6 +153,15 @@ size_t l1_drop_key(struct l1 *l1, struct str key)
     return dropped;
 }
 
+static struct l1_entry *oldest_entry(const struct l1_tag *tag)
+{
+    const struct l1_tag_link *link = tag->oldest;
+    while (link && !link->entry) {
+        link = link->newer;
+    }
+    return link ? link->entry : NULL;
+}
+
 size_t l1_drop_tag(struct l1 *l1, struct str text)
 {
     struct l1_entry *taken_out = NULL;
@@ -158,16 +173,76 @@ size_t l1_drop_tag(struct l1 *l1, struct str text)
     do {
         for (step = 0; step < L1_STEP; step++) {
             struct l1_tag *tag = *find_tag(&l1->tags, text, hash);
-            if (!tag || tag->oldest->entry->number > number) {
+            struct l1_entry *oldest = tag ? oldest_entry(tag) : NULL;
+            if (!oldest || oldest->number > number) {
                 break;
             }
-            dropped += drop(l1, tag->oldest->entry, &taken_out);
+            dropped += drop(l1, oldest, &taken_out);
         }
         unlock_and_settle(l1, &taken_out);
         pthread_mutex_lock(&l1->lock);
     } while (step == L1_STEP);
     pthread_mutex_unlock(&l1->lock);
     return dropped;
+}
+
+/* Outdates entries from `link` on towards the newer ones, up to `number` of the sequence; returns
+ * the link to go on from, or NULL at the end. */
+static struct l1_tag_link *outdate_some(struct l1 *l1, struct l1_tag_link *link, uint64_t number,
+                                        size_t *outdated, struct l1_entry **taken_out)
+{
+    const int64_t now_us = l1_now_us(l1);
+    for (size_t step = 0; step < L1_STEP && link; step++) {
+        struct l1_entry *entry = link->entry;
+        if (entry && entry->number > number) {
+            return NULL;
+        }
+        do { /* an entry may have named the tag twice, and all its links go with it */
+            link = link->newer;
+        } while (entry && link && link->entry == entry);
+        if (!entry || l1_outdated_us(entry)) {
+            continue;
+        }
+        l1->stats.outdated++;
+        *outdated += 1;
+        l1_outdate(entry, now_us);
+        if (now_us >= l1_gone_us(entry)) {
+            l1_take_out(l1, entry, taken_out);
+        }
+    }
+    return link;
+}
+
+/* Stands before `at` in the list of its tag while others may change it; returns what then follows.
+ */
+static struct l1_tag_link *wait_before(struct l1 *l1, struct l1_tag_link *at,
+                                       struct l1_entry **taken_out)
+{
+    struct l1_tag *tag = at->tag;
+    struct l1_tag_link mine = {.tag = tag, .newer = at, .older = at->older};
+    *(mine.older ? &mine.older->newer : &tag->oldest) = &mine;
+    at->older = &mine;
+    unlock_and_settle(l1, taken_out);
+    pthread_mutex_lock(&l1->lock);
+    unlink_tag(l1, &mine);
+    return mine.newer;
+}
+
+size_t l1_outdate_tag(struct l1 *l1, struct str text)
+{
+    struct l1_entry *taken_out = NULL;
+    const uint64_t hash = tag_hash(l1, text);
+    size_t outdated = 0;
+    pthread_mutex_lock(&l1->lock);
+    const uint64_t number = ++l1->sequence;
+    l1->tags.outdated[hash % L1_TAG_FENCES] = ++l1->tags.drops;
+    const struct l1_tag *tag = *find_tag(&l1->tags, text, hash);
+    struct l1_tag_link *link = tag ? tag->oldest : NULL;
+    while ((link = outdate_some(l1, link, number, &outdated, &taken_out))) {
+        link = wait_before(l1, link, &taken_out);
+    }
+    unlock_and_settle(l1, &taken_out);
+    return outdated;
 }
 
 /* Goes from `place` towards the newer ones, up to `number` of the sequence, and drops what has the

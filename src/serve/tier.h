@@ -11,8 +11,12 @@
  *   a tag are dropped, and loads under way fenced off. A load that saw something else than another
  *   one did drops them too, itself among them: whichever of the two is old is not kept.
  *
- * While changes may go by unseen nothing that came from Redis stays in L1: all of it carries the
+ * While changes may go by unseen nothing that came from Redis is fresh in L1: all of it carries the
  * tag TIER_TAG, which is dropped when the channel is lost, and once more when it is back.
+ *
+ * Dropped here is outdated there (l1_outdate_tag()): if Redis cannot be asked when the answer is
+ * made anew, one without it may be older than the one that is there. Such an answer is weak, and
+ * the other one is served as stale. A purge takes out both.
  *
  * Threads: all calls from any thread.
  */

@@ -47,10 +47,12 @@ static struct tier_seen *to_front(struct tier_seen *set, uint64_t hash)
     return set;
 }
 
+/* Somebody knows more than the answers with this tag: they are not served any more, but where
+ * nobody can be asked. */
 static void drop(struct tier *tier, struct str tag)
 {
     if (tier->options.l1) {
-        const size_t dropped = l1_drop_tag(tier->options.l1, tag);
+        const size_t dropped = l1_outdate_tag(tier->options.l1, tag);
         atomic_fetch_add_explicit(&tier->drops, (int64_t)dropped, memory_order_relaxed);
     }
 }

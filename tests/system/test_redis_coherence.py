@@ -17,6 +17,7 @@ pytestmark = pytest.mark.release_only  # under sanitizers the shapes and broken 
 READERS = 8
 TOLD = 0.1  # seconds from a change to every L1
 CHANNEL = "kol:invalidate"
+OUTDATED = 'kol_cache_left_total{tier="l1",reason="outdated"}'
 
 
 @pytest.fixture
@@ -218,6 +219,85 @@ def test_one_quiet_reader_is_told_within_100_ms(two, redis_server, first, saniti
         asker.close()
     print(f"told within {sorted(times)[15] * 1e3:.1f} ms (median), {max(times) * 1e3:.1f} ms (worst)")
     assert sorted(times)[15] < (0.5 if sanitized else TOLD)
+
+
+# ---- Redis cannot be asked ----
+
+
+def wait_number(asker, values, number, what):
+    for path in values.paths:
+        wait_until(lambda p=path: values.number(asker.get(p).json()) == number, what, timeout=10)
+
+
+def told_and_gone(redis, server, values, gone):
+    """The server has served change 5, is told of change 6, and cannot ask for it then."""
+    values.write(redis.text, 5, 0)
+    wait_number(Asker(server), values, 5, "change 5")
+    then = server.metric(OUTDATED)
+    values.write(redis.text, 6, 0)
+    gone(redis, lambda: wait_until(lambda: server.metric(OUTDATED) >= then + len(values.paths), "the server to be told"))
+
+
+def pause(redis, wait_told):
+    redis.redis.execute_command("CLIENT", "PAUSE", 1500)
+    wait_told()
+
+
+def kill(redis, wait_told):
+    wait_told()
+    redis.kill()
+
+
+class Compared(Scores):
+    """The same scores in an answer of several KOLs."""
+
+    def __init__(self, server, kols):
+        super().__init__(server, kols)
+        self.paths.append("/api/v1/scores/compare?kol_ids=instagram:andrea.gym," + kols[0])
+
+    @staticmethod
+    def number(answer):
+        return Scores.number(answer["data"][1] if "data" in answer else answer)
+
+
+@pytest.mark.parametrize("kind, first", [(Profiles, True), (Compared, True), (Compared, False)])
+@pytest.mark.parametrize("away", [pause, kill])
+def test_an_answer_without_redis_does_not_take_back_a_newer_one(serve, redis_start, kind, first, away):
+    """What was served is not the newest any more, but the copy knows still less: it is served as stale."""
+    redis = redis_start()
+    server = serve(*redis_flags(redis.url, first=first))
+    wait_told(server, redis)
+    values = kind(server, ["tiktok:ly.sport"])
+    told_and_gone(redis, server, values, away)
+    asker, said, end = Asker(server), [], time.monotonic() + 1.0
+    while time.monotonic() < end or len(said) < 20:
+        for path in values.paths:
+            reply = asker.get(path)
+            number, said_now = values.number(reply.json()), reply.headers["cache-status"]
+            assert number >= 5, (number, said_now, said)
+            if number == 5:
+                said.append(said_now)
+                assert "kol-l1; hit; ttl=-" in said_now and reply.headers["cache-control"] == "no-cache"
+                assert int(reply.headers["age"]) >= 0
+        if number == 6:
+            break
+    assert any(one.endswith("detail=redis-not-asked") for one in said), said
+    assert server.metric('kol_cache_loads_total{tier="l1",result="weak"}') > 0
+    if away is kill:
+        redis.start()  # empty: what the copy says is the newest then
+    wait_number(asker, values, 0 if away is kill else 6, "what Redis says")
+
+
+@pytest.mark.parametrize("kind, first", [(Profiles, True), (Scores, False)])
+def test_a_purge_takes_out_what_would_be_served_instead(serve, redis_start, kind, first):
+    redis = redis_start()
+    server = serve(*redis_flags(redis.url, first=first))
+    wait_told(server, redis)
+    values = kind(server, ["tiktok:ly.sport"])
+    told_and_gone(redis, server, values, kill)
+    assert values.number(server.get(values.paths[0])) == 5
+    assert server.ask("/admin/cache/purge", "POST", {"tag": "kol:tiktok:ly.sport"}).json()["removed"] > 0
+    assert values.number(server.get(values.paths[0])) == 0
 
 
 # ---- the channel is lost ----

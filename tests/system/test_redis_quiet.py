@@ -11,7 +11,7 @@ from support import wait_until
 
 pytestmark = pytest.mark.release_only  # under sanitizers the shapes and broken values are read
 
-LEFT = [f'kol_cache_left_total{{tier="l1",reason="{why}"}}' for why in ("dropped", "fenced")]
+LEFT = [f'kol_cache_left_total{{tier="l1",reason="{why}"}}' for why in ("dropped", "outdated", "fenced")]
 
 
 def paths_of(server):

@@ -33,6 +33,8 @@ static struct loader {
     _Atomic bool closed; /* it waits while this is set */
     _Atomic bool tagged; /* the answer is made from "thing:1" */
     _Atomic bool heeds;  /* it gives up once nobody wants what it makes */
+    _Atomic bool weak;   /* the answer is made without what should have been asked */
+    _Atomic int64_t of;  /* of when the score is that the answer tells; 0: it tells none */
     _Atomic int given_up;
 } loader;
 
@@ -54,6 +56,12 @@ static enum kol_status load_thing(struct http_call *call, struct kol_error *err)
     }
     if (atomic_load(&loader.tagged)) {
         api_call_tag(call, "thing:%d", 1);
+    }
+    if (atomic_load(&loader.weak)) {
+        api_call_weak(call);
+    }
+    if (atomic_load(&loader.of)) {
+        api_call_stamp(call, STR("tiktok"), STR("ana"), loader.of);
     }
     switch (atomic_load(&loader.answer)) {
     case 404: return http_problem(call, "not_found", "There is none.");

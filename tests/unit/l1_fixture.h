@@ -51,7 +51,7 @@ static inline struct l1_value make_value(int number, size_t bytes)
     struct made *made = mem_alloc(sizeof *made);
     *made = (struct made){number, 1};
     atomic_fetch_add(&fixture_alive, 1);
-    return (struct l1_value){made, bytes, destroy_made};
+    return (struct l1_value){.data = made, .bytes = bytes, .destroy = destroy_made};
 }
 
 static inline int number_of(const struct l1_entry *entry)

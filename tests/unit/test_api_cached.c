@@ -157,6 +157,43 @@ static void test_a_dropped_tag_takes_the_answer_along(void **state)
     served_stop(&served);
 }
 
+static void assert_thing(struct served *served, const char *body, const char *said)
+{
+    char answer[ROOM];
+    assert_int_equal(ask(served, "/things/1", answer, sizeof answer), 200);
+    assert_non_null(strstr(answer, body));
+    assert_non_null(strstr(answer, said));
+}
+
+/* A weak answer is given where the one from before tells of nothing newer, else that one is. */
+static void test_a_weak_answer_takes_back_nothing(void **state)
+{
+    (void)state;
+    struct served served;
+    const int64_t start_us = INT64_C(1750000000000000);
+    served_start(&served, 20000000);
+    clock_fix(start_us);
+    atomic_store(&loader.tagged, true);
+    atomic_store(&loader.of, 5);
+    assert_thing(&served, "{\"load\":1}", "kol-l1; fwd=miss; stored");
+    clock_fix(start_us + 3 * CLOCK_US_PER_SECOND);
+    assert_int_equal(l1_outdate_tag(served.api.l1, STR("thing:1")), 1);
+    atomic_store(&loader.weak, true);
+    atomic_store(&loader.of, 4);
+    assert_thing(&served, "{\"load\":1}", "kol-l1; hit; ttl=0; detail=redis-not-asked\r\n");
+    assert_int_equal(loader.loads, 2);
+    clock_fix(start_us + 3050000);
+    assert_thing(&served, "{\"load\":1}", "kol-l1; hit; ttl=-1\r\n"); /* for a tenth of a second */
+    assert_thing(&served, "{\"load\":1}", "Cache-Control: no-cache\r\n");
+    assert_thing(&served, "{\"load\":1}", "Age: 3\r\n");
+    assert_int_equal(loader.loads, 2);
+    clock_fix(start_us + 3100000);
+    atomic_store(&loader.of, 6);
+    assert_thing(&served, "{\"load\":3}", "kol-l1; fwd=miss; stored");
+    assert_thing(&served, "{\"load\":3}", "kol-l1; hit; ttl=");
+    served_stop(&served);
+}
+
 /* The tag is known only when the load ends: who asked behind the drop must not get its answer. */
 static void test_a_drop_during_a_load_gives_later_calls_another(void **state)
 {
@@ -309,6 +346,7 @@ int main(void)
         cmocka_unit_test(test_a_404_is_kept_for_a_moment_other_problems_not),
         cmocka_unit_test(test_what_depends_on_a_user_is_made_each_time),
         cmocka_unit_test(test_a_dropped_tag_takes_the_answer_along),
+        cmocka_unit_test(test_a_weak_answer_takes_back_nothing),
         cmocka_unit_test(test_a_drop_during_a_load_gives_later_calls_another),
         cmocka_unit_test(test_each_call_keeps_its_own_deadline),
         cmocka_unit_test(test_a_load_is_given_up_when_the_last_call_left),

@@ -45,7 +45,7 @@ static void fill(struct l1 *l1, int key)
     const struct str own[] = {STR("all"),
                               {tag_text, (size_t)snprintf(tag_text, 24, "tag:%d", key)}};
     assert_int_equal(l1_join(l1, name, NULL, &load, &entry), L1_LOAD);
-    assert_null(l1_fill(load, (struct l1_value){NULL, 10, NULL}, &life, own, 2));
+    assert_null(l1_fill(load, (struct l1_value){.bytes = 10}, &life, own, 2));
 }
 
 static enum l1_found get(struct l1 *l1, int key)
