@@ -4,7 +4,8 @@
  *
  * When a key will be asked for next is guessed by the access log: its last use and the mean time
  * between uses. How long it still lives only Redis knows: the hottest keys are asked for their TTL,
- * many in one exchange.
+ * many in one exchange. A set without members is no key in Redis: its sibling alone says that it is
+ * there.
  */
 #include "serve/ahead.h"
 
@@ -34,10 +35,52 @@ static bool is_wanted(const struct ahead *ahead, const struct heat_key *key)
     return key->next_us && key->next_us <= ahead->now_us + ahead->options->horizon_us;
 }
 
-/* Keeps those of the keys that expire before the horizon. */
+static bool ends_soon(const struct ahead *ahead, const struct redis_answer *left_ms)
+{
+    /* -2: it is gone; -1: it lives for ever, which nothing of ours does. */
+    return left_ms->kind == REDIS_NUMBER && left_ms->number != -1 &&
+           left_ms->number * 1000 < ahead->options->horizon_us;
+}
+
+/* Whether a sibling, by its TTL and the answer to HMGET, is that of a set without members which
+ * lives on. */
+static bool is_empty_set(const struct ahead *ahead, const struct redis_answer *left_ms,
+                         const struct redis_answer *fields)
+{
+    return left_ms->kind == REDIS_NUMBER && !ends_soon(ahead, left_ms) &&
+           fields->kind == REDIS_LIST && fields->count == 1 &&
+           fields->items[0].kind == REDIS_TEXT && str_is(fields->items[0].text, "0");
+}
+
+/* Adds those of the keys that are gone to the ones that end, but for sets without members. */
+static enum kol_status add_gone(struct ahead *ahead, const struct str *gone, size_t count,
+                                struct str *ending, size_t *ending_count, struct kol_error *err)
+{
+    struct buf meta = {0};
+    redis_clear(ahead->pipe);
+    for (size_t i = 0; i < count; i++) {
+        buf_clear(&meta);
+        serve_key_put_meta(&meta, gone[i]);
+        redis_addf(ahead->pipe, "PTTL %S", buf_str(&meta));
+        redis_addf(ahead->pipe, "HMGET %S members", buf_str(&meta));
+    }
+    buf_free(&meta);
+    enum kol_status status = count ? run_pipe(ahead, err) : KOL_OK;
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        if (!is_empty_set(ahead, redis_answer(ahead->pipe, 2 * i),
+                          redis_answer(ahead->pipe, 2 * i + 1))) {
+            ending[(*ending_count)++] = gone[i];
+        }
+    }
+    return status;
+}
+
+/* Keeps those of the keys that expire before the horizon, `count` at most AT_ONCE. */
 static enum kol_status find_ending(struct ahead *ahead, const struct str *keys, size_t count,
                                    struct str *ending, size_t *ending_count, struct kol_error *err)
 {
+    struct str gone[AT_ONCE];
+    size_t gone_count = 0;
     *ending_count = 0;
     redis_clear(ahead->pipe);
     for (size_t i = 0; i < count; i++) {
@@ -46,14 +89,13 @@ static enum kol_status find_ending(struct ahead *ahead, const struct str *keys, 
     enum kol_status status = run_pipe(ahead, err);
     for (size_t i = 0; i < count && status == KOL_OK; i++) {
         const struct redis_answer *left_ms = redis_answer(ahead->pipe, i);
-        /* -2: it is gone; -1: it lives for ever, which nothing of ours does. */
-        if (left_ms->kind == REDIS_NUMBER && left_ms->number != -1 &&
-            left_ms->number * 1000 < ahead->options->horizon_us) {
-            ending[(*ending_count)++] = keys[i];
+        if (ends_soon(ahead, left_ms)) {
+            const bool is_gone = left_ms->number < 0;
+            *(is_gone ? &gone[gone_count++] : &ending[(*ending_count)++]) = keys[i];
         }
     }
     ahead->report->looked_at += (int64_t)count;
-    return status;
+    return status == KOL_OK ? add_gone(ahead, gone, gone_count, ending, ending_count, err) : status;
 }
 
 static void count_done(struct ahead *ahead, enum serve_done done)

@@ -19,6 +19,10 @@ static enum kol_status by_key(void *user, struct str key, struct arena *arena,
         return kol_fail(err, KOL_NOT_FOUND, "nobody");
     }
     asked++;
+    if (str_starts(key, STR("kol:top:"))) { /* a list of nobody */
+        *out = (struct warm_item){.kind = SERVE_KEY_TOP_FOLLOWERS, .key = key};
+        return KOL_OK;
+    }
     *out = (struct warm_item){
         .kind = SERVE_KEY_PROFILE, .key = key, .fields = fields, .field_count = ARRAY_LEN(fields)};
     return KOL_OK;
@@ -177,6 +181,42 @@ static void test_what_is_always_to_be_there_lives_on(void **state)
     redis_close(&redis);
 }
 
+static void test_an_empty_set_is_there_by_its_sibling(void **state)
+{
+    (void)state;
+    struct buf set = {0}, meta = {0};
+    const struct str parts[] = {STR("tiktok"), STR("100")};
+    const struct redis_options options = over_socket(&server);
+    struct redis *redis = open_redis(&options);
+    struct heat *heat = hot(NULL, 0);
+    struct kol_error err;
+    struct ahead_report report;
+    serve_key_put(&set, SERVE_KEY_TOP_FOLLOWERS, parts);
+    serve_key_put_meta(&meta, buf_str(&set));
+    const struct str key = buf_str(&set);
+    const struct ahead_options how = {
+        .redis = redis, .heat = heat, .horizon_us = 120000000, .always = &key, .always_count = 1};
+    asked = 0;
+    for (int round = 0; round < 3; round++) { /* made once */
+        assert_int_equal(ahead_run(&source, &how, &report, &err), KOL_OK);
+        assert_int_equal(report.written, round == 0);
+        assert_int_equal(asked, 1);
+        assert_int_equal(number_of(redis, "EXISTS %S", key), 0);
+        assert_true(number_of(redis, "PTTL %S", buf_str(&meta)) > 800000);
+    }
+    number_of(redis, "PEXPIRE %S 30000", buf_str(&meta)); /* it ends soon */
+    assert_int_equal(ahead_run(&source, &how, &report, &err), KOL_OK);
+    assert_int_equal(asked, 2);
+    assert_true(number_of(redis, "PTTL %S", buf_str(&meta)) > 800000);
+    number_of(redis, "HSET %S members 3", buf_str(&meta)); /* its members are gone */
+    assert_int_equal(ahead_run(&source, &how, &report, &err), KOL_OK);
+    assert_int_equal(asked, 3);
+    heat_free(&heat);
+    redis_close(&redis);
+    buf_free(&set);
+    buf_free(&meta);
+}
+
 static void test_redis_that_is_gone_is_told(void **state)
 {
     (void)state;
@@ -199,6 +239,7 @@ int main(void)
         cmocka_unit_test(test_what_lives_long_enough_is_left_alone),
         cmocka_unit_test(test_what_nobody_will_ask_for_may_end),
         cmocka_unit_test(test_what_is_always_to_be_there_lives_on),
+        cmocka_unit_test(test_an_empty_set_is_there_by_its_sibling),
         cmocka_unit_test(test_redis_that_is_gone_is_told),
     };
     return cmocka_run_group_tests(tests, start, stop);
