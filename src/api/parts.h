@@ -241,7 +241,7 @@ void api_put_scopes(struct json *json, http_scopes scopes);
 
 /* ---- gather.c ---- */
 
-/* A thread that asks Redis for the keys of many calls at once. */
+/* Asks Redis for the keys of many calls at once: hooks of struct http_app, on the event threads. */
 struct api_gather;
 struct api_gather *api_gather_start(struct api *api);
 void api_gather_stop(struct api_gather **gather); /* no call is under way any more */
