@@ -384,7 +384,7 @@ void api_call_tag(struct http_call *call, const char *format, ...)
 {
     struct api_call *held = api_call_of(call);
     struct buf text = {0};
-    if (!held->api->l1) {
+    if (!held->api->l1 || http_call_route(call)->method != HTTP_GET) {
         return; /* nothing is kept that could be dropped */
     }
     va_list args;

@@ -14,6 +14,8 @@
 #include "base/clock.h"
 #include "base/text.h"
 
+enum { USUAL_ANSWER = 400 }; /* bytes that most answers of one score fit into */
+
 static const char *const trending_input_names[] = {"velocity", "baseline", "market", "momentum"};
 
 /* The struct of doubles that a score is asked with, by the names of its members. */
@@ -119,6 +121,7 @@ enum kol_status api_predict_trust(struct http_call *call, struct kol_error *err)
     if (status != KOL_OK) {
         return status;
     }
+    buf_reserve(&body, USUAL_ANSWER);
     read_inputs(given, trust_input_names, TRUST_INPUTS, &inputs);
     trust_score(model->gbdt, &inputs, 1, &score);
     put_trust(&json, given, &score, model, clock_now_us());

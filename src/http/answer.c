@@ -23,8 +23,11 @@ static bool is_text(const char *type)
 
 static void make_etag(struct http_form *form, struct str hash, enum http_coding coding)
 {
-    if (coding == CODING_IDENTITY) {
-        snprintf(form->etag, sizeof form->etag, "\"%.*s\"", STR_FORMAT(hash));
+    if (coding == CODING_IDENTITY) { /* made for each answer: without printf */
+        KOL_ASSERT(hash.len + 3 <= sizeof form->etag);
+        form->etag[0] = '"';
+        memcpy(form->etag + 1, hash.ptr, hash.len);
+        memcpy(form->etag + 1 + hash.len, "\"", 2);
     } else {
         snprintf(form->etag, sizeof form->etag, "\"%.*s-%s\"", STR_FORMAT(hash),
                  http_coding_names[coding]);
@@ -107,8 +110,9 @@ struct http_answer *http_answer_new(const struct http_answer_options *options, s
     struct http_answer *answer = mem_zalloc(1, sizeof *answer);
     answer->holds = 1;
     answer->status = options->status ? options->status : 200;
-    snprintf(answer->type, sizeof answer->type, "%s",
-             options->type ? options->type : "application/json");
+    const struct str type = str_of(options->type ? options->type : "application/json");
+    memcpy(answer->type, type.ptr,
+           type.len < sizeof answer->type ? type.len : sizeof answer->type - 1);
     answer->html = strncmp(answer->type, "text/html", 9) == 0;
     answer->policy = options->policy;
     answer->headers = split_headers(options->headers);
