@@ -12,7 +12,7 @@
 #include "base/mem.h"
 #include "engine/duckdb_engine.h"
 
-enum { MAX_ARGUMENTS = 64, MAX_MEMBERS = 64 };
+enum { MAX_ARGUMENTS = 64, MAX_MEMBERS = 64, MAX_NAMES = 63, MAX_WORDS = 16 };
 
 /* What DuckDB hands back with each call. */
 struct number_function {
@@ -20,6 +20,7 @@ struct number_function {
     const void *user;
     size_t argument_count, member_count;
     enum ice_type types[MAX_MEMBERS];
+    const char *const *names[MAX_MEMBERS]; /* of sets */
 };
 
 /* The arguments of a block: the engine's own arrays where nothing is null, else copies with NaN. */
@@ -35,12 +36,12 @@ static void take_arguments(const struct number_function *function, duckdb_data_c
     for (size_t i = 0; i < function->argument_count; i++) {
         const duckdb_vector vector = duckdb_data_chunk_get_vector(input, i);
         const double *values = duckdb_vector_get_data(vector);
-        uint64_t *valid = duckdb_vector_get_validity(vector);
+        const uint64_t *valid = duckdb_vector_get_validity(vector);
         out->columns[i] = values;
         if (valid) {
             out->copies[i] = mem_alloc(rows * sizeof *values);
             for (idx_t row = 0; row < rows; row++) {
-                out->copies[i][row] = duckdb_validity_row_is_valid(valid, row) ? values[row] : NAN;
+                out->copies[i][row] = valid[row / 64] >> row % 64 & 1 ? values[row] : NAN;
             }
             out->columns[i] = out->copies[i];
         }
@@ -54,10 +55,19 @@ static void free_arguments(const struct number_function *function, struct argume
     }
 }
 
-static void set_null(duckdb_vector vector, idx_t row)
+/* The nulls of a vector: DuckDB gives it the room for them when there is one. */
+struct nulls {
+    duckdb_vector vector;
+    uint64_t *valid;
+};
+
+static inline void set_null(struct nulls *nulls, idx_t row)
 {
-    duckdb_vector_ensure_validity_writable(vector);
-    duckdb_validity_set_row_invalid(duckdb_vector_get_validity(vector), row);
+    if (!nulls->valid) {
+        duckdb_vector_ensure_validity_writable(nulls->vector);
+        nulls->valid = duckdb_vector_get_validity(nulls->vector);
+    }
+    nulls->valid[row / 64] &= ~(UINT64_C(1) << row % 64);
 }
 
 /* Where the function writes: numbers straight into the engine's arrays, texts beside. */
@@ -72,6 +82,8 @@ static void begin_members(const struct number_function *function, duckdb_vector 
             members[i].ints = data;
         } else if (function->types[i] == ICE_BOOLEAN) {
             members[i].bools = mem_zalloc(rows, sizeof *members[i].bools);
+        } else if (function->types[i] == ICE_LIST) {
+            members[i].sets = mem_zalloc(rows, sizeof *members[i].sets);
         } else {
             members[i].texts = mem_zalloc(rows, sizeof *members[i].texts);
         }
@@ -80,31 +92,105 @@ static void begin_members(const struct number_function *function, duckdb_vector 
 
 static void end_reals(duckdb_vector vector, idx_t rows, const double *values)
 {
+    struct nulls nulls = {.vector = vector};
     for (idx_t row = 0; row < rows; row++) {
         if (isnan(values[row])) {
-            set_null(vector, row);
+            set_null(&nulls, row);
         }
     }
 }
 
 static void end_bools(duckdb_vector vector, idx_t rows, const signed char *values)
 {
+    struct nulls nulls = {.vector = vector};
     bool *data = duckdb_vector_get_data(vector);
     for (idx_t row = 0; row < rows; row++) {
         data[row] = values[row] > 0;
         if (values[row] < 0) {
-            set_null(vector, row);
+            set_null(&nulls, row);
         }
+    }
+}
+
+/* The texts of a block are few constants: DuckDB takes each in once, and the rows share it. */
+struct words {
+    duckdb_vector vector;
+    duckdb_string_t *cells;
+    struct {
+        const char *text;
+        duckdb_string_t cell;
+    } known[MAX_WORDS];
+    size_t count;
+};
+
+static inline void put_word(struct words *words, idx_t row, const char *text)
+{
+    for (size_t i = 0; i < words->count; i++) {
+        if (words->known[i].text == text) {
+            words->cells[row] = words->known[i].cell;
+            return;
+        }
+    }
+    duckdb_vector_assign_string_element(words->vector, row, text);
+    if (words->count < MAX_WORDS) {
+        words->known[words->count].text = text;
+        words->known[words->count++].cell = words->cells[row];
     }
 }
 
 static void end_texts(duckdb_vector vector, idx_t rows, const char *const *values)
 {
+    struct nulls nulls = {.vector = vector};
+    struct words words = {.vector = vector, .cells = duckdb_vector_get_data(vector)};
     for (idx_t row = 0; row < rows; row++) {
         if (values[row]) {
-            duckdb_vector_assign_string_element(vector, row, values[row]);
+            put_word(&words, row, values[row]);
         } else {
-            set_null(vector, row);
+            set_null(&nulls, row);
+        }
+    }
+}
+
+/* Where the list of each row stands among the elements of all; how many these are. */
+static idx_t place_sets(duckdb_vector vector, idx_t rows, const uint64_t *values)
+{
+    struct nulls nulls = {.vector = vector};
+    duckdb_list_entry *entries = duckdb_vector_get_data(vector);
+    idx_t count = 0;
+    for (idx_t row = 0; row < rows; row++) {
+        const bool none = values[row] == ENGINE_NO_SET;
+        const idx_t length = none ? 0 : (idx_t)__builtin_popcountll(values[row]);
+        entries[row] = (duckdb_list_entry){count, length};
+        count += length;
+        if (none) {
+            set_null(&nulls, row);
+        }
+    }
+    return count;
+}
+
+static void end_sets(duckdb_vector vector, idx_t rows, const uint64_t *values,
+                     const char *const *names)
+{
+    const idx_t count = place_sets(vector, rows, values);
+    if (duckdb_list_vector_reserve(vector, count) != DuckDBSuccess ||
+        duckdb_list_vector_set_size(vector, count) != DuckDBSuccess) {
+        kol_panic("DuckDB gives a list no room");
+    }
+    duckdb_vector child = duckdb_list_vector_get_child(vector);
+    duckdb_string_t *cells = duckdb_vector_get_data(child), known[MAX_NAMES];
+    uint64_t taken = 0; /* bit i: known[i] is names[i] as DuckDB took it in */
+    idx_t at = 0;
+    for (idx_t row = 0; row < rows; row++) {
+        uint64_t rest = values[row] == ENGINE_NO_SET ? 0 : values[row];
+        for (; rest; rest &= rest - 1, at++) {
+            const int name = __builtin_ctzll(rest);
+            if (!(taken >> name & 1)) {
+                duckdb_vector_assign_string_element(child, at, names[name]);
+                known[name] = cells[at];
+                taken |= UINT64_C(1) << name;
+            }
+            cells[at] = known[name];
         }
     }
 }
@@ -119,6 +205,9 @@ static void end_members(const struct number_function *function, duckdb_vector ou
         } else if (function->types[i] == ICE_BOOLEAN) {
             end_bools(vector, rows, members[i].bools);
             free(members[i].bools);
+        } else if (function->types[i] == ICE_LIST) {
+            end_sets(vector, rows, members[i].sets, function->names[i]);
+            free(members[i].sets);
         } else if (function->types[i] == ICE_STRING) {
             end_texts(vector, rows, members[i].texts);
             free(members[i].texts);
@@ -139,17 +228,27 @@ static void run_on_chunk(duckdb_function_info info, duckdb_data_chunk input, duc
     free_arguments(function, &arguments);
 }
 
+static duckdb_logical_type member_type(enum ice_type type)
+{
+    if (type == ICE_LIST) {
+        duckdb_logical_type text = duckdb_create_logical_type(DUCKDB_TYPE_VARCHAR);
+        duckdb_logical_type list = duckdb_create_list_type(text);
+        duckdb_destroy_logical_type(&text);
+        return list;
+    }
+    return duckdb_create_logical_type(type == ICE_DOUBLE    ? DUCKDB_TYPE_DOUBLE
+                                      : type == ICE_LONG    ? DUCKDB_TYPE_BIGINT
+                                      : type == ICE_BOOLEAN ? DUCKDB_TYPE_BOOLEAN
+                                                            : DUCKDB_TYPE_VARCHAR);
+}
+
 static duckdb_logical_type struct_type(const struct engine_member *members, size_t count)
 {
     duckdb_logical_type types[MAX_MEMBERS];
     const char *names[MAX_MEMBERS];
     for (size_t i = 0; i < count; i++) {
         names[i] = members[i].name;
-        types[i] =
-            duckdb_create_logical_type(members[i].type == ICE_DOUBLE    ? DUCKDB_TYPE_DOUBLE
-                                       : members[i].type == ICE_LONG    ? DUCKDB_TYPE_BIGINT
-                                       : members[i].type == ICE_BOOLEAN ? DUCKDB_TYPE_BOOLEAN
-                                                                        : DUCKDB_TYPE_VARCHAR);
+        types[i] = member_type(members[i].type);
     }
     duckdb_logical_type all = duckdb_create_struct_type(types, names, count);
     for (size_t i = 0; i < count; i++) {
@@ -174,6 +273,7 @@ static struct number_function *new_function(size_t argument_count,
     extra->member_count = member_count;
     for (size_t i = 0; i < member_count; i++) {
         extra->types[i] = members[i].type;
+        extra->names[i] = members[i].names;
     }
     return extra;
 }

@@ -109,15 +109,19 @@ enum kol_status engine_add_text_function(struct engine *engine, const char *name
 /* One member of the answer of a function of numbers. */
 struct engine_member {
     const char *name;
-    enum ice_type type; /* DOUBLE, LONG, BOOLEAN or STRING */
+    enum ice_type type; /* DOUBLE, LONG, BOOLEAN, STRING, or LIST: a set of names as list of text */
+    const char *const *names; /* of a set: at most 63, which outlive the engine */
 };
+
+#define ENGINE_NO_SET UINT64_MAX /* null */
 
 /* Where such a function puts one member for all rows of a block. */
 union engine_column {
     double *reals;      /* NaN: null */
     int64_t *ints;      /* never null */
     signed char *bools; /* 0, 1; below 0: null */
-    const char **texts; /* constants of the program; NULL: null */
+    const char **texts; /* that outlive the engine; NULL: null */
+    uint64_t *sets;     /* bit i: names[i] is in the list, in this order; or ENGINE_NO_SET */
 };
 
 /* `arguments[i][row]`, NaN where null; fills every member of every row. Called from any thread of

@@ -70,10 +70,10 @@ static void run_success_features(const void *user, size_t rows, const double *co
 /* ---- scores ---- */
 
 static const struct engine_member product_members[] = {
-    {"score", ICE_DOUBLE},
-    {"label", ICE_STRING},
-    {"method", ICE_STRING},
-    {"in_domain", ICE_BOOLEAN},
+    {"score", ICE_DOUBLE, NULL},
+    {"label", ICE_STRING, NULL},
+    {"method", ICE_STRING, NULL},
+    {"in_domain", ICE_BOOLEAN, NULL},
 };
 
 static void run_product_success(const void *user, size_t rows, const double *const *arguments,
@@ -101,6 +101,7 @@ enum score_member {
     MEMBER_CONFIDENCE,
     MEMBER_IN_DOMAIN,
     MEMBER_OUTSIDE,
+    MEMBER_VERSION,
     MEMBER_SUCCESS_LABEL,
     MEMBER_TRENDING,
     MEMBER_TRENDING_LABEL,
@@ -109,23 +110,24 @@ enum score_member {
 };
 
 static const struct engine_member score_members[] = {
-    [MEMBER_TRUST] = {"trust_score", ICE_DOUBLE},
-    [MEMBER_TRUST_LABEL] = {"trust_label", ICE_STRING},
-    [MEMBER_RISK] = {"risk_level", ICE_STRING},
-    [MEMBER_CONFIDENCE] = {"confidence", ICE_DOUBLE},
-    [MEMBER_IN_DOMAIN] = {"in_domain", ICE_BOOLEAN},
-    [MEMBER_OUTSIDE] = {"outside", ICE_LONG},
-    [MEMBER_SUCCESS_LABEL] = {"success_label", ICE_STRING},
-    [MEMBER_TRENDING] = {"trending_score", ICE_DOUBLE},
-    [MEMBER_TRENDING_LABEL] = {"trending_label", ICE_STRING},
-    [MEMBER_COMPOSITE] = {"composite_score", ICE_DOUBLE},
-    [MEMBER_PARTS] = {"parts", ICE_LONG},
+    [MEMBER_TRUST] = {"trust_score", ICE_DOUBLE, NULL},
+    [MEMBER_TRUST_LABEL] = {"trust_label", ICE_STRING, NULL},
+    [MEMBER_RISK] = {"risk_level", ICE_STRING, NULL},
+    [MEMBER_CONFIDENCE] = {"confidence", ICE_DOUBLE, NULL},
+    [MEMBER_IN_DOMAIN] = {"in_domain", ICE_BOOLEAN, NULL},
+    [MEMBER_OUTSIDE] = {"out_of_domain", ICE_LIST, trust_feature_names},
+    [MEMBER_VERSION] = {"trust_model_version", ICE_STRING, NULL},
+    [MEMBER_SUCCESS_LABEL] = {"success_label", ICE_STRING, NULL},
+    [MEMBER_TRENDING] = {"trending_score", ICE_DOUBLE, NULL},
+    [MEMBER_TRENDING_LABEL] = {"trending_label", ICE_STRING, NULL},
+    [MEMBER_COMPOSITE] = {"composite_score", ICE_DOUBLE, NULL},
+    [MEMBER_PARTS] = {"composite_parts", ICE_LIST, composite_part_names},
 };
 
 /* What follows the inputs of trust. */
 enum { AT_SUCCESS = TRUST_INPUTS, AT_VELOCITY, AT_BEFORE, AT_BASELINE, AT_MARKET, SCORE_ARGUMENTS };
 
-static void put_trust(const struct trust_score *trust, size_t row,
+static void put_trust(const struct trust_score *trust, const char *version, size_t row,
                       const union engine_column *members)
 {
     bool none = isnan(trust->score);
@@ -134,7 +136,8 @@ static void put_trust(const struct trust_score *trust, size_t row,
     members[MEMBER_RISK].texts[row] = known(trust->score, trust->risk);
     members[MEMBER_CONFIDENCE].reals[row] = none ? NAN : trust->confidence;
     members[MEMBER_IN_DOMAIN].bools[row] = none ? -1 : trust->in_domain;
-    members[MEMBER_OUTSIDE].ints[row] = trust->outside;
+    members[MEMBER_OUTSIDE].sets[row] = none ? ENGINE_NO_SET : trust->outside;
+    members[MEMBER_VERSION].texts[row] = known(trust->score, version);
 }
 
 static double trending_of(const double *const *arguments, size_t row)
@@ -152,7 +155,8 @@ static double trending_of(const double *const *arguments, size_t row)
 static void run_score(const void *user, size_t rows, const double *const *arguments,
                       const union engine_column *members)
 {
-    const struct gbdt_model *model = ((const struct score_models *)user)->by_kind[SCORE_TRUST].gbdt;
+    const struct score_model *serving = &((const struct score_models *)user)->by_kind[SCORE_TRUST];
+    const struct gbdt_model *model = serving->gbdt;
     double *inputs = take_rows(rows, arguments, TRUST_INPUTS);
     struct trust_score *trust = mem_zalloc(rows ? rows : 1, sizeof *trust);
     if (model) {
@@ -165,35 +169,19 @@ static void run_score(const void *user, size_t rows, const double *const *argume
         if (!model) {
             trust[row].score = NAN;
         }
-        put_trust(&trust[row], row, members);
+        put_trust(&trust[row], serving->version, row, members);
         members[MEMBER_SUCCESS_LABEL].texts[row] = known(success, success_label(success));
         members[MEMBER_TRENDING].reals[row] = trending;
         members[MEMBER_TRENDING_LABEL].texts[row] = known(trending, trending_label(trending));
         members[MEMBER_COMPOSITE].reals[row] =
             composite_score(trending, success, trust[row].score, &parts);
-        members[MEMBER_PARTS].ints[row] = parts;
+        members[MEMBER_PARTS].sets[row] = parts;
     }
     free(trust);
     free(inputs);
 }
 
 /* ---- texts ---- */
-
-static void run_names(struct str in, struct buf *out)
-{
-    int64_t bits = 0;
-    const char *before = "";
-    if (!str_to_int64(in, &bits)) {
-        return;
-    }
-    for (size_t i = 0; i < TRUST_FEATURES; i++) {
-        if (bits >> i & 1) {
-            buf_puts(out, before);
-            buf_puts(out, trust_feature_names[i]);
-            before = ",";
-        }
-    }
-}
 
 static void run_split(struct str in, struct buf *out)
 {
@@ -207,7 +195,7 @@ static void name_features(const struct score_feature *features, size_t count,
                           struct engine_member *out)
 {
     for (size_t i = 0; i < count; i++) {
-        out[i] = (struct engine_member){features[i].name, ICE_DOUBLE};
+        out[i] = (struct engine_member){features[i].name, ICE_DOUBLE, NULL};
     }
 }
 
@@ -232,9 +220,6 @@ enum kol_status score_functions_add(struct engine *engine, const struct score_mo
     if (status == KOL_OK) {
         status = engine_add_number_function(engine, "kol_score", SCORE_ARGUMENTS, score_members,
                                             ARRAY_LEN(score_members), run_score, models, err);
-    }
-    if (status == KOL_OK) {
-        status = engine_add_text_function(engine, "kol_trust_names", run_names, err);
     }
     return status == KOL_OK ? engine_add_text_function(engine, "kol_split", run_split, err)
                             : status;

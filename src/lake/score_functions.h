@@ -6,10 +6,9 @@
  *   kol_product_success(9 inputs)    STRUCT(score, label, method, in_domain)
  *   kol_score(12 inputs, success, velocity, velocity before, baseline, market)
  *                                    STRUCT(trust_score, trust_label, risk_level, confidence,
- *                                    in_domain, outside, success_label, trending_score,
- *                                    trending_label, composite_score, parts)
- *   kol_trust_names(text)            names of the trust features whose bits a number has, between
- *                                    commas
+ *                                    in_domain, out_of_domain, trust_model_version,
+ *                                    success_label, trending_score, trending_label,
+ *                                    composite_score, composite_parts)
  *   kol_split(text)                  train, validation or test: 70, 15, 15 in a hundred
  * Inputs are in the order of struct trust_inputs and struct success_inputs.
  */

@@ -125,39 +125,14 @@ static void put_product_success(struct str inputs, const struct score_models *mo
     put_source(out, inputs, "kol_product_success", SUCCESS_ARGUMENTS);
 }
 
-/* The list of each set of parts as a constant: a list that is built row by row is dear. */
-static void put_parts(struct buf *out)
-{
-    buf_puts(out, "CASE s.parts");
-    for (uint32_t set = 0; set < 1u << COMPOSITE_PARTS; set++) {
-        const char *before = "";
-        buf_printf(out, " WHEN %u THEN CAST([", set);
-        for (int i = 0; i < COMPOSITE_PARTS; i++) {
-            if (set >> i & 1) {
-                buf_printf(out, "%s'%s'", before, composite_part_name((enum composite_part)i));
-                before = ", ";
-            }
-        }
-        buf_puts(out, "] AS VARCHAR[])");
-    }
-    buf_puts(out, " END");
-}
-
 /* The columns of gold.kol_scores without the last one, computed_at. */
-static void put_score_columns(struct buf *out, const struct score_models *models)
+static void put_score_columns(struct buf *out)
 {
-    buf_puts(out,
-             "platform, kol_id, s.trust_score, s.trust_label, s.risk_level, s.confidence, "
-             "s.in_domain, CASE WHEN s.trust_score IS NULL THEN NULL WHEN s.outside = 0 THEN "
-             "CAST([] AS VARCHAR[]) ELSE string_split(kol_trust_names(CAST(s.outside AS "
-             "VARCHAR)), ',') END AS out_of_domain, CASE WHEN s.trust_score IS NOT NULL THEN ");
-    put_version(out, &models->by_kind[SCORE_TRUST]);
-    buf_puts(out, " END AS trust_model_version, success_score, s.success_label, "
-                  "success_method, success_model_version, s.trending_score, s.trending_label, "
-                  "CASE WHEN s.trending_score IS NOT NULL THEN trending_as_of END AS "
-                  "trending_as_of, s.composite_score, ");
-    put_parts(out);
-    buf_puts(out, " AS composite_parts, event_time");
+    buf_puts(out, "platform, kol_id, s.trust_score, s.trust_label, s.risk_level, s.confidence, "
+                  "s.in_domain, s.out_of_domain, s.trust_model_version, success_score, "
+                  "s.success_label, success_method, success_model_version, s.trending_score, "
+                  "s.trending_label, CASE WHEN s.trending_score IS NOT NULL THEN trending_as_of "
+                  "END AS trending_as_of, s.composite_score, s.composite_parts, event_time");
 }
 
 /* Who a row is of and what it says, as two hashes: a join by two numbers is half as dear as one by
@@ -180,12 +155,13 @@ static void put_hashes(struct buf *out, const char *relation, const char *who, c
 static void put_kol_scores(struct str inputs, const struct score_models *models,
                            const char *previous, int64_t now_us, struct buf *out)
 {
+    (void)models;
     struct buf now = {0};
     clock_format(&now, now_us);
     buf_puts(out, "SELECT n.*, ");
     buf_printf(out, "%sTIMESTAMPTZ '%s'%s AS computed_at FROM (SELECT ",
                previous ? "coalesce(p.computed_at, " : "", now.ptr, previous ? ")" : "");
-    put_score_columns(out, models);
+    put_score_columns(out);
     put_source(out, inputs, "kol_score",
                TRUST_ARGUMENTS ", success_score, velocity, velocity_before, baseline, market");
     buf_puts(out, ") AS n");

@@ -106,6 +106,7 @@ trending_label(double score); /* Viral >= 80, Hot, Warm, Normal >= 25, Cold; "un
 /* ---- together ---- */
 
 enum composite_part { COMPOSITE_TRENDING, COMPOSITE_SUCCESS, COMPOSITE_TRUST, COMPOSITE_PARTS };
+extern const char *const composite_part_names[COMPOSITE_PARTS];
 const char *composite_part_name(enum composite_part part);
 
 /* 0.40 trending + 0.35 success + 0.25 trust over the parts that exist (are not NaN), weights

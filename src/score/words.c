@@ -55,14 +55,15 @@ const char *kol_tier(double followers)
     return known ? word_of(steps, ARRAY_LEN(steps), followers) : NULL;
 }
 
+const char *const composite_part_names[COMPOSITE_PARTS] = {
+    [COMPOSITE_TRENDING] = "trending",
+    [COMPOSITE_SUCCESS] = "success",
+    [COMPOSITE_TRUST] = "trust",
+};
+
 const char *composite_part_name(enum composite_part part)
 {
-    static const char *const names[COMPOSITE_PARTS] = {
-        [COMPOSITE_TRENDING] = "trending",
-        [COMPOSITE_SUCCESS] = "success",
-        [COMPOSITE_TRUST] = "trust",
-    };
-    return names[part];
+    return composite_part_names[part];
 }
 
 double score_round(double score)
