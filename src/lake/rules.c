@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "base/mem.h"
+#include "lake/unique.h"
 
 static const struct lake_rule declared_rules[] = {
 #define RULE(space, of, rule_name, KIND, of_columns, with, text)                                   \
@@ -252,6 +253,36 @@ static bool settled(const struct lake_rule *rule, const struct ice_schema *schem
            (rule->kind == RULE_RANGE && in_range(schema, rule, files, count));
 }
 
+static int64_t rows_of(const struct ice_data_file *files, size_t count)
+{
+    int64_t rows = 0;
+    for (size_t i = 0; i < count; i++) {
+        rows += files[i].rows;
+    }
+    return rows;
+}
+
+/* How many rows of the files break a rule; its condition is in `condition`. */
+static enum kol_status look(struct engine_session *session, const struct lake_rule *rule,
+                            const char *scan, int64_t all, struct buf *condition, int64_t *rows,
+                            struct kol_error *err)
+{
+    bool unique = false;
+    enum kol_status status = KOL_OK;
+    *rows = 0;
+    buf_clear(condition);
+    if (rule->kind == RULE_UNIQUE) {
+        put_columns(condition, rule->columns, "", ", ");
+        status = lake_is_unique(session, condition->ptr, scan, all, &unique, err);
+        buf_clear(condition);
+    }
+    if (status == KOL_OK && !unique) {
+        put_condition(condition, rule);
+        status = count_broken(session, rule, condition->ptr, scan, rows, err);
+    }
+    return status;
+}
+
 enum kol_status lake_check(struct engine_session *session, const struct lake_rule *rules,
                            size_t count, const struct ice_schema *schema,
                            const struct ice_data_file *files, size_t file_count,
@@ -268,9 +299,8 @@ enum kol_status lake_check(struct engine_session *session, const struct lake_rul
         if (settled(&rules[i], schema, files, file_count)) {
             continue;
         }
-        buf_clear(&condition);
-        put_condition(&condition, &rules[i]);
-        status = count_broken(session, &rules[i], condition.ptr, scan.ptr, &rows, err);
+        status =
+            look(session, &rules[i], scan.ptr, rows_of(files, file_count), &condition, &rows, err);
         if (status == KOL_OK && rows) {
             (*broken)[(*broken_count)++] =
                 (struct broken_rule){&rules[i], arena_copy(arena, buf_str(&condition)).ptr, rows};
