@@ -292,6 +292,21 @@ static enum kol_status add_selected(struct making *making, int64_t rows, struct 
     return status;
 }
 
+/* True where the version before came from the same text over inputs of the same columns: what the
+ * SELECT gives was looked at then. */
+static bool is_same_select(const struct making *making)
+{
+    const struct ice_snapshot *snapshot = ice_current_snapshot(making->metadata);
+    const char *before = snapshot ? ice_summary(snapshot, ETL_INPUTS) : NULL;
+    json_t *old = before ? json_loads(before, 0, NULL) : NULL;
+    json_t *new = json_loads(making->inputs, 0, NULL);
+    bool same = json_equal(json_object_get(old, "text"), json_object_get(new, "text")) &&
+                json_equal(json_object_get(old, "schemas"), json_object_get(new, "schemas"));
+    json_decref(old);
+    json_decref(new);
+    return same;
+}
+
 /* What gives the rows: the SELECT itself, or what the score step makes of it. */
 static enum kol_status find_select(struct making *making, struct kol_error *err)
 {
@@ -305,8 +320,9 @@ static enum kol_status find_select(struct making *making, struct kol_error *err)
     buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
     enum kol_status status = etl_pin(state, name.ptr, &pin, err);
     if (status == KOL_OK) {
+        const struct score_previous previous = {name.ptr, is_same_select(making)};
         score_step_select(making->table, making->node->sql, state->options->models,
-                          pin->files.rows ? name.ptr : NULL, state->started_us, &select);
+                          pin->files.rows ? &previous : NULL, state->started_us, &select);
         making->select = arena_copy(&making->arena, buf_str(&select));
     }
     if (status == KOL_OK && score_step_asks_a_model(making->table)) {
@@ -628,21 +644,6 @@ static enum kol_status make_rows(struct making *making, struct kol_error *err)
         pthread_rwlock_unlock(&making->state->views);
     }
     return status;
-}
-
-/* True where the version before came from the same text over inputs of the same columns: what the
- * SELECT gives was looked at then. */
-static bool is_same_select(const struct making *making)
-{
-    const struct ice_snapshot *snapshot = ice_current_snapshot(making->metadata);
-    const char *before = snapshot ? ice_summary(snapshot, ETL_INPUTS) : NULL;
-    json_t *old = before ? json_loads(before, 0, NULL) : NULL;
-    json_t *new = json_loads(making->inputs, 0, NULL);
-    bool same = json_equal(json_object_get(old, "text"), json_object_get(new, "text")) &&
-                json_equal(json_object_get(old, "schemas"), json_object_get(new, "schemas"));
-    json_decref(old);
-    json_decref(new);
-    return same;
 }
 
 static enum kol_status make(struct making *making, struct kol_error *err)

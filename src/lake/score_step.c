@@ -27,8 +27,8 @@
 struct maker {
     const char *name; /* "silver.kol_trust_features" */
     uint32_t models;  /* bit of each score_kind whose model decides its rows */
-    void (*put)(struct str inputs, const struct score_models *models, const char *previous,
-                int64_t now_us, struct buf *out);
+    void (*put)(struct str inputs, const struct score_models *models,
+                const struct score_previous *previous, int64_t now_us, struct buf *out);
 };
 
 /* name(CAST(a AS DOUBLE), CAST(b AS DOUBLE), ...) of "a, b, ..." */
@@ -76,7 +76,8 @@ static void put_version(struct buf *out, const struct score_model *model)
 /* ---- the tables ---- */
 
 static void put_trust_features(struct str inputs, const struct score_models *models,
-                               const char *previous, int64_t now_us, struct buf *out)
+                               const struct score_previous *previous, int64_t now_us,
+                               struct buf *out)
 {
     (void)models, (void)previous, (void)now_us;
     buf_puts(out, "SELECT platform, kol_id, followers_count, following_count, post_count, "
@@ -88,7 +89,8 @@ static void put_trust_features(struct str inputs, const struct score_models *mod
 }
 
 static void put_trust_training(struct str inputs, const struct score_models *models,
-                               const char *previous, int64_t now_us, struct buf *out)
+                               const struct score_previous *previous, int64_t now_us,
+                               struct buf *out)
 {
     (void)models, (void)previous, (void)now_us;
     buf_puts(out, "SELECT platform, kol_id, masked, ");
@@ -100,7 +102,8 @@ static void put_trust_training(struct str inputs, const struct score_models *mod
 /* All rows of a product are in one part. The bound between high and not is the 75th percentile of
  * the part that is learnt from, so that nothing of the others is known there. */
 static void put_success_training(struct str inputs, const struct score_models *models,
-                                 const char *previous, int64_t now_us, struct buf *out)
+                                 const struct score_previous *previous, int64_t now_us,
+                                 struct buf *out)
 {
     (void)models, (void)previous, (void)now_us;
     buf_puts(out, "SELECT platform, kol_id, product_id, event_id, observed_at, ");
@@ -113,7 +116,8 @@ static void put_success_training(struct str inputs, const struct score_models *m
 }
 
 static void put_product_success(struct str inputs, const struct score_models *models,
-                                const char *previous, int64_t now_us, struct buf *out)
+                                const struct score_previous *previous, int64_t now_us,
+                                struct buf *out)
 {
     (void)previous, (void)now_us;
     buf_puts(out, "SELECT platform, kol_id, product_id, content_id, event_id, observed_at, "
@@ -137,23 +141,29 @@ static void put_score_columns(struct buf *out)
 
 /* Who a row is of and what it says, as two hashes: a join by two numbers is half as dear as one by
  * names, which would all have to be kept. Two rows are taken for one another only where both hashes
- * agree; what comes of it then is a wrong computed_at. */
-static void put_hashes(struct buf *out, const char *relation, const char *who, const char *said)
+ * agree; what comes of it then is a wrong computed_at. Of the same model by the same formulas, the
+ * version and the composite score follow from the rest. */
+static void put_hashes(struct buf *out, const struct score_previous *previous, const char *relation,
+                       const char *who, const char *said)
 {
-    static const char *const columns[] = {
-        "trust_score",    "out_of_domain",  "trust_model_version",
-        "success_score",  "success_method", "success_model_version",
-        "trending_score", "trending_as_of", "composite_score"};
+    static const char *const columns[] = {"trust_score",          "out_of_domain",
+                                          "success_score",        "success_method",
+                                          "trending_score",       "trending_as_of",
+                                          "success_model_version"},
+                             *const followed[] = {"trust_model_version", "composite_score"};
     buf_printf(out, "hash(%s.platform, %s.kol_id)%s, hash(", relation, relation, who);
     for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
         buf_printf(out, "%s%s.%s", i ? ", " : "", relation, columns[i]);
+    }
+    for (size_t i = 0; i < ARRAY_LEN(followed) && !previous->same; i++) {
+        buf_printf(out, ", %s.%s", relation, followed[i]);
     }
     buf_printf(out, ")%s", said);
 }
 
 /* A row that says what it said before keeps its time: who runs this again changes nothing. */
 static void put_kol_scores(struct str inputs, const struct score_models *models,
-                           const char *previous, int64_t now_us, struct buf *out)
+                           const struct score_previous *previous, int64_t now_us, struct buf *out)
 {
     (void)models;
     struct buf now = {0};
@@ -167,9 +177,9 @@ static void put_kol_scores(struct str inputs, const struct score_models *models,
     buf_puts(out, ") AS n");
     if (previous) {
         buf_puts(out, " LEFT JOIN (SELECT computed_at, ");
-        put_hashes(out, "q", " AS who", " AS said");
-        buf_printf(out, " FROM %s AS q) AS p ON (p.who, p.said) = (", previous);
-        put_hashes(out, "n", "", "");
+        put_hashes(out, previous, "q", " AS who", " AS said");
+        buf_printf(out, " FROM %s AS q) AS p ON (p.who, p.said) = (", previous->relation);
+        put_hashes(out, previous, "n", "", "");
         buf_putc(out, ')');
     }
     buf_free(&now);
@@ -199,8 +209,8 @@ static const struct maker *maker_of(const struct lake_table *table)
 /* ---- the interface ---- */
 
 void score_step_select(const struct lake_table *table, struct str inputs,
-                       const struct score_models *models, const char *previous, int64_t now_us,
-                       struct buf *out)
+                       const struct score_models *models, const struct score_previous *previous,
+                       int64_t now_us, struct buf *out)
 {
     maker_of(table)->put(inputs, models, previous, now_us, out);
 }

@@ -14,12 +14,18 @@
 #include "lake/tables.h"
 #include "score/score.h"
 
+/* The table as it is before this, as a relation. `same`: made by the same SELECT, formulas and
+ * models, see score_step_describe(). */
+struct score_previous {
+    const char *relation;
+    bool same;
+};
+
 /* Appends the SELECT of all columns of a table of kind SCORE, around the SELECT of its inputs.
- * `previous`: the table as it is before this, as a relation; where its row says the same, its time
- * of computing stays. */
+ * `previous` (NULL: none): where its row says the same, its time of computing stays. */
 void score_step_select(const struct lake_table *table, struct str inputs,
-                       const struct score_models *models, const char *previous, int64_t now_us,
-                       struct buf *out);
+                       const struct score_models *models, const struct score_previous *previous,
+                       int64_t now_us, struct buf *out);
 
 /* False for features and training sets, which are the same whatever model serves. */
 bool score_step_asks_a_model(const struct lake_table *table);
