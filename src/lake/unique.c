@@ -32,11 +32,12 @@ static void seen_init(struct seen *seen, int64_t rows)
 /* False where it is there, or may be. */
 static inline bool seen_add(struct seen *seen, uint64_t hash)
 {
+    hash = hash ? hash : 1;
     uint64_t at = hash & seen->mask;
     while (seen->slots[at] && seen->slots[at] != hash) {
         at = (at + 1) & seen->mask;
     }
-    const bool added = !seen->slots[at] && hash;
+    const bool added = !seen->slots[at];
     seen->slots[at] = hash;
     return added;
 }

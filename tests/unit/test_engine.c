@@ -537,6 +537,56 @@ static void test_an_appender_wants_the_tables_columns(void **state)
     assert_int_equal(engine_append_open(session, "narrow", &schema, &appender, &err), KOL_INVALID);
 }
 
+/* ---- functions of numbers ---- */
+
+enum { WORDS = 20 }; /* more than a block's texts that the engine remembers */
+
+static const char *const name_set[] = {"short", "a name of more than twelve bytes", "third"};
+
+/* {word: 'w4' or 'a word that is long, number 5', names: [..]} by a number. */
+static void run_words(const void *user, size_t rows, const double *const *arguments,
+                      const union engine_column *members)
+{
+    const char(*words)[48] = user;
+    for (size_t row = 0; row < rows; row++) {
+        const bool none = isnan(arguments[0][row]);
+        const int number = none ? 0 : (int)arguments[0][row];
+        members[0].texts[row] = none ? NULL : words[number % WORDS];
+        members[1].sets[row] = none ? ENGINE_NO_SET : (uint64_t)number % 8;
+        members[2].reals[row] = arguments[0][row];
+    }
+}
+
+static void test_a_function_gives_texts_and_sets_of_names(void **state)
+{
+    (void)state;
+    static char words[WORDS][48];
+    static const struct engine_member members[] = {
+        {"word", ICE_STRING, NULL}, {"names", ICE_LIST, name_set}, {"real", ICE_DOUBLE, NULL}};
+    for (int i = 0; i < WORDS; i++) {
+        snprintf(words[i], sizeof words[i], "%s%d", i % 2 ? "a word that is long, number " : "w",
+                 i);
+    }
+    OK(engine_add_number_function(engine, "test_words", 1, members, ARRAY_LEN(members), run_words,
+                                  words, &err));
+    OK(engine_exec(session,
+                   "CREATE TEMP TABLE made AS SELECT n, s.* FROM (SELECT n, test_words(CAST(CASE "
+                   "WHEN n % 11 > 0 THEN n END AS DOUBLE)) AS s FROM range(5000) AS r(n))",
+                   &err));
+    assert_string_equal(ask("SELECT count(*) FROM made WHERE n % 11 > 0 AND word IS DISTINCT FROM "
+                            "CASE n % 2 WHEN 1 THEN 'a word that is long, number ' ELSE 'w' END || "
+                            "n % 20"),
+                        "0");
+    assert_string_equal(
+        ask("SELECT count(*) FROM made WHERE n % 11 > 0 AND names IS DISTINCT FROM list_filter(["
+            "CASE WHEN n & 1 > 0 THEN 'short' END, CASE WHEN n & 2 > 0 THEN 'a name of more than "
+            "twelve bytes' END, CASE WHEN n & 4 > 0 THEN 'third' END], lambda x: x IS NOT NULL)"),
+        "0");
+    assert_string_equal(ask("SELECT count(*) FROM made WHERE (n % 11 = 0) IS DISTINCT FROM (word "
+                            "IS NULL AND names IS NULL AND real IS NULL)"),
+                        "0");
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -560,6 +610,7 @@ int main(void)
         cmocka_unit_test(test_an_appender_wants_the_tables_columns),
         cmocka_unit_test(test_a_select_reads_a_source_to_its_end),
         cmocka_unit_test(test_a_sources_texts_stay_only_until_the_next_call),
+        cmocka_unit_test(test_a_function_gives_texts_and_sets_of_names),
     };
     return cmocka_run_group_tests(tests, open_engine, close_engine);
 }
