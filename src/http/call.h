@@ -389,7 +389,7 @@ void http_loop_quiesce(struct http_loop *loop);
 /* No connection may sleep any more. NULL inside is fine. */
 void http_loop_stop(struct http_loop **loop);
 struct http_door *http_loop_door(const struct http_loop *loop);
-/* On an event thread: a request has ended. */
+/* On an event thread: a request or a connection has ended. */
 void http_loop_ended(void);
 /* Has a suspended connection go on; from any thread. */
 void http_loop_resume(struct http_loop *loop, struct MHD_Connection *mhd);

@@ -41,7 +41,8 @@ struct http_loop {
 /* The loop that this thread is. */
 static _Thread_local const struct http_loop *current;
 /* The library has something to do at once: a request has ended, behind which the next one may be
- * there, or a connection was resumed. It does not say so by itself. */
+ * there; a connection has, so that there is room for another (at its limit the library listens no
+ * more, and begins again only when it is run); or one was resumed. It does not say so by itself. */
 static _Thread_local bool busy;
 
 /* ---- daemons ---- */
@@ -248,6 +249,9 @@ void http_loop_stop(struct http_loop **loop_at)
         pthread_join(loop->thread, NULL);
     }
     if (loop->daemon) {
+        if (!loop->started) {
+            MHD_quiesce_daemon(loop->daemon); /* else it closes the listener, which is the door's */
+        }
         MHD_stop_daemon(loop->daemon);
     }
     if (loop->wake >= 0) {

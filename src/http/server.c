@@ -87,6 +87,7 @@ static void conn_close(struct http_conn *conn)
         http_crowd_leave(server->crowd, &conn->address);
     }
     atomic_fetch_sub_explicit(&server->connections, 1, memory_order_relaxed);
+    http_loop_ended();
     free(conn);
 }
 

@@ -294,6 +294,26 @@ def test_connections_of_one_address(serve):
         sock.close()
 
 
+def test_who_waits_for_a_place_gets_the_first_one(serve):
+    """At its limit the server accepts nobody; it does at once when one leaves, idle as all others are."""
+    server = serve("threads=1", "connections=2")
+    held = [server.connect() for _ in range(2)]
+    for sock in held:
+        sock.sendall(GET % b"/ping")
+        with sock.makefile("rb") as stream:
+            assert read_answer(stream).status == 200
+    with server.connect(timeout=20) as sock:
+        sock.sendall(GET % b"/ping")
+        sock.settimeout(0.3)
+        with pytest.raises(TimeoutError):
+            sock.recv(1)
+        sock.settimeout(20)
+        held.pop().close()
+        with sock.makefile("rb") as stream:
+            assert read_answer(stream).status == 200
+    held.pop().close()
+
+
 def clients(server, paths, seconds, failures):
     """One client of the crowd: asks, and now and then leaves in the middle."""
     source = random.Random(threading.get_ident())
