@@ -288,7 +288,8 @@ void redis_wait(const struct redis_pipe *pipe, int *fd, bool *write, int64_t *un
 {
     *fd = pipe->link->fd;
     *write = pipe->talk.out.len != 0;
-    *until_ns = pipe->until_ns;
+    /* One that failed while it began is told by no descriptor. */
+    *until_ns = pipe->talk.over ? 0 : pipe->until_ns;
 }
 
 bool redis_go_on(struct redis_pipe *pipe)
