@@ -114,11 +114,12 @@ static void take_answers(struct asking *asking, const struct redis_pipe *pipe)
     }
 }
 
-/* Whether what is left to do for a call waits for nothing. */
+/* Whether what is left to do for a call waits for nothing: nobody asks Redis again, or anew where a
+ * change was told meanwhile. */
 static bool is_brief(struct http_call *call)
 {
     const struct api_asked *asked = api_call_of(call)->asked;
-    return http_cancelled(call) || (asked && asked->read == TIER_HIT);
+    return http_cancelled(call) || (asked && api_ask_is_enough(asked));
 }
 
 /* ---- the thread for all ---- */

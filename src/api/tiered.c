@@ -219,6 +219,18 @@ enum tier_read api_ask_take(struct api_asked *asked, const struct redis_pipe *pi
     return TIER_HIT;
 }
 
+/* The copy knows more than the older form of a score: its handler asks Redis again. */
+static bool is_older_score(const struct api_asked *asked)
+{
+    return asked->hash.older_form && asked->hash.snapshot;
+}
+
+bool api_ask_is_enough(const struct api_asked *asked)
+{
+    return asked->read == TIER_HIT && !is_older_score(asked) &&
+           tier_still_sees(asked->tier, asked->key, asked->print);
+}
+
 /* What was read ahead for this call, where it still counts. */
 static bool take_ahead(struct api_asked *asked)
 {
@@ -424,8 +436,8 @@ enum kol_status api_ask(struct api_asked *asked, struct kol_error *err)
     if (read == TIER_SKIPPED) {
         return kol_fail(err, KOL_NOT_FOUND, "redis is not to be asked now");
     }
-    if (read == TIER_HIT && asked->hash.older_form && asked->hash.snapshot) {
-        http_uncork(); /* its handler asks Redis again */
+    if (read == TIER_HIT && is_older_score(asked)) {
+        http_uncork();
         return kol_fail(err, KOL_NOT_FOUND, "the copy knows more than the older form of a score");
     }
     enum kol_status status = read == TIER_HIT ? KOL_OK : load_by_turns(asked, err);

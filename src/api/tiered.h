@@ -48,6 +48,10 @@ void api_ask_say(struct http_call *call, enum tier_read read);
  * before that of the copy of this process. */
 enum tier_read api_ask_take(struct api_asked *asked, const struct redis_pipe *pipe, size_t place);
 
+/* Whether what was read ahead, and is in `read`, can be answered from without asking Redis again.
+ */
+bool api_ask_is_enough(const struct api_asked *asked);
+
 /* Fills in the value from a copy; it is written back, with the turn (or NULL). */
 enum kol_status api_ask_load(struct api_asked *asked, struct api_copy *copy,
                              const struct tier_turn *turn, struct kol_error *err) KOL_CHECKED;
