@@ -1,8 +1,9 @@
 /*
  * text.h: UTF-8, JSON text and base64, as far as a writer needs them.
  *
- * Reading JSON documents is the library's business (jansson), reading events the decoder's
- * (domain/decode.h). Writing is a matter of one escape function and needs no tree.
+ * Reading JSON documents is the library's business (jansson), reading what requests bring that of
+ * json_value.h, reading events the decoder's (domain/decode.h). Writing is a matter of one escape
+ * function and needs no tree.
  */
 #ifndef BASE_TEXT_H
 #define BASE_TEXT_H
