@@ -54,7 +54,7 @@ static bool put_pair(struct str pair, struct arena *arena, struct buf *json)
 {
     struct str name, value;
     struct str raw_name = str_cut(&pair, '=');
-    if (!http_decode(raw_name, true, arena, &name) || !http_decode(pair, true, arena, &value)) {
+    if (!http_decode_text(raw_name, arena, &name) || !http_decode_text(pair, arena, &value)) {
         return false;
     }
     text_put_json(json, name);

@@ -27,7 +27,13 @@ struct reading {
     bool path[HTTP_MAX_FIELDS]; /* filled in from the path */
 };
 
-bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct str *out)
+static bool is_control(char c)
+{
+    return (unsigned char)c < 0x20 || c == 0x7f;
+}
+
+/* False: malformed, or there is a NUL in it. */
+static bool percent_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct str *out)
 {
     char *text = arena_alloc(arena, raw.len + 1);
     size_t len = 0;
@@ -43,7 +49,7 @@ bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct
             c = (char)byte;
             i += 2;
         }
-        if ((unsigned char)c < 0x20 || c == 0x7f) {
+        if (c == '\0') {
             return false;
         }
         text[len++] = c;
@@ -51,6 +57,20 @@ bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct
     text[len] = '\0';
     *out = (struct str){text, len};
     return text_is_utf8(*out);
+}
+
+bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct str *out)
+{
+    bool plain = percent_decode(raw, plus_is_blank, arena, out);
+    for (size_t i = 0; plain && i < out->len; i++) {
+        plain = !is_control(out->ptr[i]);
+    }
+    return plain;
+}
+
+bool http_decode_text(struct str raw, struct arena *arena, struct str *out)
+{
+    return percent_decode(raw, true, arena, out);
 }
 
 /* Begins the sentence on one more wrong parameter; false once enough are named. */

@@ -104,6 +104,8 @@ bool http_params_read(const struct http_route *route, const struct http_match *m
 bool http_is_path_field(const struct http_route *route, const struct http_field *field);
 /* Percent-decodes into `arena`; false: malformed, not UTF-8, or a NUL or control byte. */
 bool http_decode(struct str raw, bool plus_is_blank, struct arena *arena, struct str *out);
+/* The same for a text of a form: control characters may be in it, as in one of JSON, but no NUL. */
+bool http_decode_text(struct str raw, struct arena *arena, struct str *out);
 
 /* ---- form.c ---- */
 

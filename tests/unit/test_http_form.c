@@ -93,7 +93,7 @@ static void test_a_form_becomes_an_object_of_texts(void **state)
         {"key=%zz", NULL},
         {"key=%4", NULL},
         {"key=%00", NULL},
-        {"key=%0a", NULL},
+        {"key=%0a%1f%7f", "{\"key\":\"\\n\\u001f\x7f\"}"},
         {"key=%ff", NULL},
         {"%ff=x", NULL},
     };
