@@ -203,7 +203,7 @@ static void pass_on(struct api_gather *gather, struct gathered at, bool ask)
 {
     if ((ask || !http_run(http_call_server(at.call), at.work, at.call)) &&
         !hand_to_thread(gather, at)) {
-        at.work(at.call); /* late rather than not at all */
+        http_refuse_busy(at.call);
     }
 }
 

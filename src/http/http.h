@@ -229,6 +229,10 @@ void http_off_cancel(struct http_call *call);
 struct http_call *http_call_copy(struct http_call *call);
 void http_copy_free(struct http_call **copy);
 
+/* Ends a call that app->gather() took with 503 instead of its work, for want of anybody to do it.
+ */
+void http_refuse_busy(struct http_call *call);
+
 /* Between these, calls that this thread ends are answered together, at the latter: an event thread
  * then wakes once for many. For a thread that ends several calls within a moment; not nested. */
 void http_cork(void);

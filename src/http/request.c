@@ -186,6 +186,14 @@ static void refuse_busy(struct http_call *call, const char *detail)
     http_call_let_go(call);
 }
 
+void http_refuse_busy(struct http_call *call)
+{
+    struct http_server *server = call->server;
+    atomic_fetch_sub_explicit(&server->queued, 1, memory_order_relaxed);
+    atomic_fetch_add_explicit(&server->refused_busy, 1, memory_order_relaxed);
+    refuse_busy(call, "All workers are busy and as many calls as may wait are waiting.");
+}
+
 /* From here on the call is the workers', and the connection sleeps. */
 static void hand_over(struct http_call *call)
 {
@@ -207,9 +215,7 @@ static void hand_over(struct http_call *call)
         return;
     }
     if (!pool_try_submit(server->pool, work, call)) {
-        atomic_fetch_sub_explicit(&server->queued, 1, memory_order_relaxed);
-        atomic_fetch_add_explicit(&server->refused_busy, 1, memory_order_relaxed);
-        refuse_busy(call, "All workers are busy and as many calls as may wait are waiting.");
+        http_refuse_busy(call);
     }
 }
 
