@@ -67,8 +67,10 @@ static void list_unsettled(struct api *api, struct str from, struct settling *se
     }
 }
 
-/* Tells Redis of all rows; only those that it has taken are left then. */
-static void tell_rows(struct api *api, struct settling *settling)
+/* Tells Redis of all rows; only those that it has taken are left then. Where the exchange failed
+ * some may have landed all the same (a node of a cluster is gone), and must not be told again after
+ * somebody ended them: each is told by itself. False: Redis takes nothing. */
+static bool tell_rows(struct api *api, struct settling *settling, int64_t last_ns)
 {
     struct signed_telling *telling = settling->telling;
     size_t told = 0;
@@ -77,13 +79,18 @@ static void tell_rows(struct api *api, struct settling *settling)
         telling[i] =
             (struct signed_telling){.hash = row->hash, .session = row->over ? NULL : &row->session};
     }
-    (void)api_signed_tell(api, telling, settling->count, clock_mono_ns() + NS);
+    bool ran = api_signed_tell(api, telling, settling->count, clock_mono_ns() + NS);
+    const bool apart = !ran && settling->count > 1;
+    for (size_t i = 0; apart && i < settling->count && clock_mono_ns() < last_ns; i++) {
+        (void)api_signed_tell(api, &telling[i], 1, clock_mono_ns() + NS);
+    }
     for (size_t i = 0; i < settling->count; i++) {
         if (telling[i].told) {
             settling->rows[told++] = settling->rows[i];
         }
     }
     settling->count = told;
+    return ran || told;
 }
 
 /* What is in Redis now leaves the store, where nobody has signed out meanwhile. */
@@ -108,6 +115,12 @@ static bool write_told(struct api *api, struct settling *settling)
     return true;
 }
 
+/* Also where the row is gone: who has no Redis and ends a session just removes it. */
+static bool is_over(enum http_session found)
+{
+    return found == HTTP_SESSION_NONE || found == HTTP_SESSION_ASK;
+}
+
 /* Who signed out meanwhile told the store first: that is what is there, and Redis may have been
  * told of the begin behind the end. */
 static void end_again(struct api *api, struct settling *settling)
@@ -118,7 +131,7 @@ static void end_again(struct api *api, struct settling *settling)
     for (size_t i = 0; i < settling->count; i++) {
         const struct unsettled *row = &settling->rows[i];
         if (!row->over && !settling->writes[i].written &&
-            api_signed_ask_live(api, row->hash, &ignored) == HTTP_SESSION_NONE) {
+            is_over(api_signed_ask_live(api, row->hash, &ignored))) {
             settling->telling[ended] = (struct signed_telling){.hash = row->hash};
             settling->writes[ended++] =
                 api_signed_write_of_end((struct str){row->key, SIGNED_HASH_CHARS}, SIGNED_UNTOLD);
@@ -139,15 +152,21 @@ static void end_again(struct api *api, struct settling *settling)
     }
 }
 
-/* Returns how many were settled of those of one exchange. */
-static size_t settle_some(struct api *api, struct settling *settling)
+/* Adds how many were settled of those of one exchange; false: there is no sense in another. */
+static bool settle_some(struct api *api, struct settling *settling, int64_t last_ns,
+                        size_t *settled)
 {
-    tell_rows(api, settling);
-    if (!settling->count || !write_told(api, settling)) {
-        return 0;
+    if (!tell_rows(api, settling, last_ns)) {
+        return false;
     }
-    end_again(api, settling);
-    return settling->count;
+    if (settling->count) {
+        if (!write_told(api, settling)) {
+            return false;
+        }
+        end_again(api, settling);
+        *settled += settling->count;
+    }
+    return true;
 }
 
 /* Goes on while Redis takes something, for a moment: this is the thread that sees keys and copies
@@ -164,9 +183,7 @@ static size_t settle_all(struct api *api, struct settling *settling)
         if (more) {
             snprintf(from, sizeof from, "%s0", settling->rows[SETTLED_ONCE - 1].key);
         }
-        const size_t some = settling->count ? settle_some(api, settling) : 0;
-        settled += some;
-        more = more && some;
+        more = settling->count && settle_some(api, settling, last_ns, &settled) && more;
     }
     return settled;
 }

@@ -260,14 +260,15 @@ enum kol_status api_signed_begin(struct api *api, const struct http_identity *wh
 
 /* Ends it in the stores. Where only Redis can be told, that is enough if the live store has not got
  * it; where only the live store can, whoever settles tells Redis. He does so as well where the live
- * store had the session: it may be on its way to Redis, by somebody who dies on the way. */
+ * store had the session, or may have had it: it may be on its way to Redis, by somebody who dies on
+ * the way. */
 static bool end_stored(struct api *api, const unsigned char hash[KEYS_HASH_BYTES], int64_t until_ns)
 {
     char text[SIGNED_HASH_CHARS + 1];
     struct signed_session ignored;
     struct kol_error err;
     const struct str key = api_signed_put_hash(hash, text);
-    const bool settles = api_signed_ask_live(api, hash, &ignored) == HTTP_SESSION_HELD;
+    const bool settles = api_signed_ask_live(api, hash, &ignored) != HTTP_SESSION_ASK;
     enum kol_status status = api->tier ? api_signed_put_over(api, key, SIGNED_UNTOLD, &err)
                                        : live_delete(api->live, LIVE_SESSION, key, &err);
     bool over = status == KOL_OK;
