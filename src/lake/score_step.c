@@ -141,22 +141,20 @@ static void put_score_columns(struct buf *out)
 
 /* Who a row is of and what it says, as two hashes: a join by two numbers is half as dear as one by
  * names, which would all have to be kept. Two rows are taken for one another only where both hashes
- * agree; what comes of it then is a wrong computed_at. Of the same model by the same formulas, the
- * version and the composite score follow from the rest. */
+ * agree; what comes of it then is a wrong computed_at. Of the same models the version follows from
+ * the rest. */
 static void put_hashes(struct buf *out, const struct score_previous *previous, const char *relation,
                        const char *who, const char *said)
 {
-    static const char *const columns[] = {"trust_score",          "out_of_domain",
-                                          "success_score",        "success_method",
-                                          "trending_score",       "trending_as_of",
-                                          "success_model_version"},
-                             *const followed[] = {"trust_model_version", "composite_score"};
+    static const char *const columns[] = {
+        "trust_score",    "out_of_domain",  "success_score",         "success_method",
+        "trending_score", "trending_as_of", "success_model_version", "composite_score"};
     buf_printf(out, "hash(%s.platform, %s.kol_id)%s, hash(", relation, relation, who);
     for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
         buf_printf(out, "%s%s.%s", i ? ", " : "", relation, columns[i]);
     }
-    for (size_t i = 0; i < ARRAY_LEN(followed) && !previous->same; i++) {
-        buf_printf(out, ", %s.%s", relation, followed[i]);
+    if (!previous->same) {
+        buf_printf(out, ", %s.trust_model_version", relation);
     }
     buf_printf(out, ")%s", said);
 }

@@ -12,7 +12,12 @@
 
 #include "base/mem.h"
 
-enum { MAX_ROWS = 1 << 21 }; /* 32 MiB of table, which the engine's limit does not know of */
+enum {
+    MAX_ROWS = 1 << 21, /* 32 MiB of table, which the engine's limit does not know of */
+    /* Slots that are looked at for one key: of two million keys by chance it is 80 at the most.
+     * Keys that somebody chose for their hashes are left to the query. */
+    MAX_STEPS = 512,
+};
 
 /* Hashes by their lowest bits, the next slot where one is taken; 0 is an empty one. */
 struct seen {
@@ -34,7 +39,10 @@ static inline bool seen_add(struct seen *seen, uint64_t hash)
 {
     hash = hash ? hash : 1;
     uint64_t at = hash & seen->mask;
-    while (seen->slots[at] && seen->slots[at] != hash) {
+    for (int step = 0; seen->slots[at] && seen->slots[at] != hash; step++) {
+        if (step == MAX_STEPS) {
+            return false;
+        }
         at = (at + 1) & seen->mask;
     }
     const bool added = !seen->slots[at];
