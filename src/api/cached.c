@@ -34,6 +34,8 @@
 #include "base/logger.h"
 
 #define US INT64_C(1000000)
+/* How long an answer is fresh that was made without asking Redis: it may know more. */
+#define WEAK_US US
 
 enum state { JOINING, WAITING, WOKEN, CANCELLED };
 
@@ -229,6 +231,9 @@ static struct l1_load *load(struct http_call *call, struct l1_load *l1_load,
     }
     if (code < 500) {
         struct l1_life life = life_of(call, code);
+        if (held->weak && life.fresh_us > WEAK_US) {
+            life.fresh_us = WEAK_US;
+        }
         struct l1_value value = {
             .data = answer,
             .bytes = http_answer_bytes(answer),

@@ -95,6 +95,7 @@ static void put_commands(struct asking *asking, struct redis_pipe *pipe)
         struct api_asked *asked = http_cancelled(call) ? NULL : api_tiered_key(call);
         asking->asked[i] = asked;
         if (asked) {
+            api_ask_ahead(asked);
             const int64_t own_ns = http_call_deadline_ns(call);
             asking->deadline_ns = own_ns < asking->deadline_ns ? own_ns : asking->deadline_ns;
             asking->places[i] = serve_ask(pipe, asked->kind, asked->key);

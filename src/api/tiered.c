@@ -201,7 +201,7 @@ enum tier_read api_ask_take(struct api_asked *asked, const struct redis_pipe *pi
     asked->unsaid = answer->kind == REDIS_ERROR && !redis_is_error(answer, "WRONGTYPE");
     switch (take(asked, pipe, place)) {
     case SERVE_ABSENT: return TIER_MISS;
-    case SERVE_GARBAGE: asked->bad = true; return TIER_BAD;
+    case SERVE_GARBAGE: asked->bad = !asked->unsaid; return TIER_BAD;
     case SERVE_HELD: break;
     }
     const int64_t snapshot = snapshot_of(asked);
@@ -225,10 +225,27 @@ static bool is_older_score(const struct api_asked *asked)
     return asked->hash.older_form && asked->hash.snapshot;
 }
 
+void api_ask_ahead(struct api_asked *asked)
+{
+    const struct api *api = api_of(asked->call);
+    asked->drops = api->l1 ? l1_drops(api->l1) : 0;
+    asked->copy = api_copies_number(api->copies);
+}
+
+/* Whether what was read ahead may be kept: nothing was told of it since it was asked for, which a
+ * load that began then would have been fenced off by. */
+static bool still_counts(const struct api_asked *ahead)
+{
+    const struct api *api = api_of(ahead->call);
+    const struct str tags[] = {ahead->key, STR(TIER_TAG)};
+    return ahead->read == TIER_HIT && tier_still_sees(ahead->tier, ahead->key, ahead->print) &&
+           api_copies_number(api->copies) == ahead->copy &&
+           !(api->l1 && l1_dropped_since(api->l1, ahead->drops, tags, ARRAY_LEN(tags)));
+}
+
 bool api_ask_is_enough(const struct api_asked *asked)
 {
-    return asked->read == TIER_HIT && !is_older_score(asked) &&
-           tier_still_sees(asked->tier, asked->key, asked->print);
+    return !is_older_score(asked) && still_counts(asked);
 }
 
 /* What was read ahead for this call, where it still counts. */
@@ -237,8 +254,7 @@ static bool take_ahead(struct api_asked *asked)
     struct api_call *held = api_call_of(asked->call);
     struct api_asked *ahead = held->asked;
     held->asked = NULL;
-    if (!ahead || ahead->read != TIER_HIT || !str_equal(ahead->key, asked->key) ||
-        !tier_still_sees(asked->tier, ahead->key, ahead->print)) {
+    if (!ahead || !str_equal(ahead->key, asked->key) || !still_counts(ahead)) {
         return false;
     }
     *asked = *ahead;
@@ -401,14 +417,18 @@ static enum kol_status load_by_turns(struct api_asked *asked, struct kol_error *
     const int64_t half_us = http_call_left_us(asked->call) / 2;
     const int64_t until_ns = clock_mono_ns() + half_us * 1000;
     struct tier_turn turn = {0};
+    bool others = false, weak = false;
     for (int64_t ms = LOOK_AGAIN_MS;;
          ms = ms * 2 < LOOK_AGAIN_MAX_MS ? ms * 2 : LOOK_AGAIN_MAX_MS) {
         const enum tier_turns whose =
             tier_take_turn(asked->tier, asked->key, http_call_deadline_ns(asked->call), &turn);
         if (whose == TIER_NOBODYS || clock_mono_ns() > until_ns) {
-            return load(asked, &turn, err);
+            /* What another process has loaded meanwhile is not known. */
+            weak = weak || others;
+            break;
         }
         if (whose == TIER_OTHERS) {
+            others = true;
             nap(ms);
         }
         const enum tier_read read = look(asked); /* another may have been faster */
@@ -417,9 +437,14 @@ static enum kol_status load_by_turns(struct api_asked *asked, struct kol_error *
             return KOL_OK;
         }
         if (whose == TIER_MINE || read == TIER_SKIPPED) {
-            return load(asked, &turn, err);
+            weak = read == TIER_SKIPPED;
+            break;
         }
     }
+    if (weak || asked->unsaid) {
+        api_call_weak(asked->call);
+    }
+    return load(asked, &turn, err);
 }
 
 enum kol_status api_ask(struct api_asked *asked, struct kol_error *err)
@@ -430,10 +455,8 @@ enum kol_status api_ask(struct api_asked *asked, struct kol_error *err)
     /* Also where there is nothing: whoever writes it there changes the answer. */
     api_call_tag(asked->call, TIER_TAG);
     api_ask_tag(asked);
-    if (read == TIER_SKIPPED || asked->unsaid) {
-        api_call_weak(asked->call);
-    }
     if (read == TIER_SKIPPED) {
+        api_call_weak(asked->call);
         return kol_fail(err, KOL_NOT_FOUND, "redis is not to be asked now");
     }
     if (read == TIER_HIT && is_older_score(asked)) {

@@ -16,6 +16,9 @@ struct api_asked {
     enum serve_key kind;
     struct str parts[SERVE_PARTS];
     struct str key;
+    /* Read ahead: what L1 had dropped, and the copy's number, before it was asked for. */
+    uint64_t drops;
+    int64_t copy;
     uint64_t print; /* of what Redis has; 0: nothing, or the value is from the copy */
     enum tier_read read;
     bool old;    /* what Redis has is of a snapshot that is over */
@@ -32,6 +35,8 @@ struct api_asked {
 bool api_ask_init(struct api_asked *asked, struct http_call *call, enum serve_key kind,
                   struct str first, struct str second);
 
+/* To be called before a key is asked for whose value a load that begins later is to use. */
+void api_ask_ahead(struct api_asked *asked);
 /* Fills in the value: from Redis, or from the copy, which then is written back; one process at a
  * time loads it. KOL_NOT_FOUND: the copy has none, or Redis is not to be asked: the handler
  * answers. */

@@ -172,6 +172,12 @@ size_t l1_drop_all(struct l1 *l1);
  * after an error goes. Returns how many entries were not outdated before. */
 size_t l1_outdate_tag(struct l1 *l1, struct str tag);
 
+/* For what is read before the load that is to use it begins. How much was dropped or outdated until
+ * now; and whether, since it was so much, anything was that carries one of the tags, or that has no
+ * tag (or may have been: true is always a safe answer). */
+uint64_t l1_drops(struct l1 *l1);
+bool l1_dropped_since(struct l1 *l1, uint64_t drops, const struct str *tags, size_t tag_count);
+
 /* ---- what is asked for ---- */
 
 /* Tells how often each entry was asked for since the last call, misses that were filled meanwhile

@@ -377,6 +377,16 @@ static void put_in(struct l1 *l1, struct l1_entry *entry, const struct str *tags
     l1_put(l1, entry, taken_out);
 }
 
+/* What the key has is older than a value that cannot be kept, and would be served again where the
+ * next load fails. */
+static void take_out_older(struct l1 *l1, const struct l1_load *load, struct l1_entry **taken_out)
+{
+    struct l1_entry *older = l1_table_find(l1, load_key(load), load->hash);
+    if (older) {
+        l1_take_out(l1, older, taken_out);
+    }
+}
+
 struct l1_load *l1_fill(struct l1_load *load, struct l1_value value, const struct l1_life *life,
                         const struct str *tags, size_t tag_count)
 {
@@ -404,6 +414,9 @@ struct l1_load *l1_fill(struct l1_load *load, struct l1_value value, const struc
     if (!better && is_kept(l1, entry, life, fence)) {
         put_in(l1, entry, tags, fence, &taken_out);
     } else {
+        if (!better && !value.weak && !load->fenced) {
+            take_out_older(l1, load, &taken_out);
+        }
         entry->older = taken_out;
         taken_out = entry;
     }

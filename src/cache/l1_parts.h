@@ -182,7 +182,8 @@ struct l1_tag {
 struct l1_tags {
     struct l1_tag **buckets;
     size_t mask, count;
-    uint64_t drops; /* counts drops of any tag, outdatings too */
+    uint64_t drops;    /* counts drops, outdatings too */
+    uint64_t untagged; /* `drops` when something was last dropped by its key or a prefix */
     /* `drops` when a tag of this hash was last dropped, or outdated. A load names its tags at its
      * end only; it is fenced if one was dropped since it began. Tags that share a cell fence each
      * other's loads: such a value is merely not kept, or not as a fresh one. */

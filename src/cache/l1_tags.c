@@ -124,6 +124,24 @@ bool l1_tags_fence(const struct l1 *l1, const uint64_t drops[L1_TAG_FENCES], uin
     return false;
 }
 
+uint64_t l1_drops(struct l1 *l1)
+{
+    pthread_mutex_lock(&l1->lock);
+    const uint64_t drops = l1->tags.drops;
+    pthread_mutex_unlock(&l1->lock);
+    return drops;
+}
+
+bool l1_dropped_since(struct l1 *l1, uint64_t drops, const struct str *tags, size_t tag_count)
+{
+    pthread_mutex_lock(&l1->lock);
+    const bool dropped = l1->tags.untagged > drops ||
+                         l1_tags_fence(l1, l1->tags.dropped, drops, tags, tag_count) ||
+                         l1_tags_fence(l1, l1->tags.outdated, drops, tags, tag_count);
+    pthread_mutex_unlock(&l1->lock);
+    return dropped;
+}
+
 /* ---- taking out ---- */
 
 /* Ends a step of a drop: lets go of the lock and of what was taken out. */
@@ -146,6 +164,7 @@ size_t l1_drop_key(struct l1 *l1, struct str key)
     struct l1_entry *taken_out = NULL;
     const uint64_t hash = l1_hash(l1, key);
     pthread_mutex_lock(&l1->lock);
+    l1->tags.untagged = ++l1->tags.drops;
     l1_fence_key(l1, key, hash);
     struct l1_entry *entry = l1_table_find(l1, key, hash);
     const size_t dropped = entry ? drop(l1, entry, &taken_out) : 0;
@@ -269,6 +288,7 @@ size_t l1_drop_prefix(struct l1 *l1, struct str key_prefix)
     size_t dropped = 0;
     pthread_mutex_lock(&l1->lock);
     const uint64_t number = ++l1->sequence;
+    l1->tags.untagged = ++l1->tags.drops;
     l1_fence_prefix(l1, key_prefix);
     struct l1_place *place = l1->ages.newer;
     while ((place = drop_some(l1, place, number, key_prefix, &dropped, &taken_out))) {

@@ -366,6 +366,51 @@ static void test_nobody_is_ever_taken_back(void **state)
     free_l1(&l1);
 }
 
+/* What is newer than an entry, and not kept, takes it along: it must not come back later. */
+static void test_what_is_not_kept_takes_the_older_one_along(void **state)
+{
+    (void)state;
+    static const struct l1_life none = {0};
+    struct l1 *l1 = new_outdated();
+    fill_tagged(begin(l1, "a"), 2, &none, "red");
+    assert_int_equal(after_error(l1, "a"), -1);
+    free_l1(&l1);
+    l1 = new_outdated();
+    struct l1_value weak = weak_value(2);
+    assert_null(l1_fill(begin(l1, "a"), weak, &none, NULL, 0));
+    assert_int_equal(after_error(l1, "a"), 1); /* a weak one is not known to be newer */
+    free_l1(&l1);
+}
+
+static void assert_dropped(struct l1 *l1, uint64_t since, const char *tag, bool dropped)
+{
+    const struct str text = str_of(tag);
+    assert_int_equal(l1_dropped_since(l1, since, &text, 1), dropped);
+}
+
+static void test_drops_are_seen_by_who_read_ahead(void **state)
+{
+    (void)state;
+    struct l1 *l1 = new_l1(1 << 20);
+    uint64_t since = l1_drops(l1);
+    assert_dropped(l1, since, "red", false);
+    l1_outdate_tag(l1, STR("red")); /* that nothing carries yet */
+    assert_dropped(l1, since, "red", true);
+    assert_dropped(l1, since, "blue", false);
+    since = l1_drops(l1);
+    assert_dropped(l1, since, "red", false);
+    l1_drop_tag(l1, STR("blue"));
+    assert_dropped(l1, since, "blue", true);
+    assert_dropped(l1, since, "red", false);
+    since = l1_drops(l1);
+    l1_drop_key(l1, STR("a"));
+    assert_dropped(l1, since, "red", true); /* nobody says what it carries */
+    since = l1_drops(l1);
+    l1_drop_all(l1);
+    assert_dropped(l1, since, "red", true);
+    free_l1(&l1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -379,6 +424,8 @@ int main(void)
         cmocka_unit_test(test_a_weak_value_does_not_take_the_place_of_another),
         cmocka_unit_test(test_a_weak_value_makes_way_for_any_other),
         cmocka_unit_test(test_stamps_tell_whether_a_weak_value_is_older),
+        cmocka_unit_test(test_what_is_not_kept_takes_the_older_one_along),
+        cmocka_unit_test(test_drops_are_seen_by_who_read_ahead),
         cmocka_unit_test(test_nobody_is_ever_taken_back),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
