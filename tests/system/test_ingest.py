@@ -299,16 +299,16 @@ def test_small_commits_add_up(kol):
 def test_files_that_fill_a_whole_one_become_it(kol):
     """A commit holds what fits into memory; what a day has too little of waits for the upkeep."""
     draw = random.Random(4)
-    bios = [profile(number, bio=draw.randbytes(100).hex()) for number in range(12000)]
-    few = [profile(number, day=3) for number in range(12000, 12050)]
-    for first in range(0, 12000, 3000):
-        produce(kol, bios[first : first + 3000])
+    bios = [profile(number, bio=draw.randbytes(100).hex()) for number in range(16000)]
+    few = [profile(number, day=3) for number in range(16000, 16050)]
+    for first in range(0, 16000, 4000):
+        produce(kol, bios[first : first + 4000])
     produce(kol, few)
     report = ingest(kol, "--commit-bytes", "256KiB", "--target-bytes", "1MiB")["bronze.profiles"]
     assert report["commits"] > 10
-    assert assert_each_once(kol) == 12050
+    assert assert_each_once(kol) == 16050
     sizes = table(kol).inspect.files().to_pydict()["file_size_in_bytes"]
-    assert max(sizes) > 900 << 10, sizes
+    assert max(sizes) > 800 << 10, sizes  # what a file will take is estimated before it is written
     assert len(sizes) < report["commits"] / 2, sizes
     assert events_of(ingest(kol)) == 0
 
