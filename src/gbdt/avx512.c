@@ -4,7 +4,7 @@
 #include "gbdt/paths.h"
 
 #ifdef GBDT_X86
-#define WANTED "avx512f,avx512bw,bmi2"
+#define WANTED "avx512f,avx512bw,bmi2,popcnt"
 #include "gbdt/words512.h"
 
 #define KERNEL_TOPS 32
@@ -33,7 +33,7 @@ KERNEL vec v_look(const struct tables *tables, vec columns)
 
 static bool available(void)
 {
-    return CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("bmi2");
+    return CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("bmi2") && CPU_HAS("popcnt");
 }
 
 const struct gbdt_evaluator gbdt_avx512 = {"avx512", available, prepare, raw, raw_rows};

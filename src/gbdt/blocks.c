@@ -33,6 +33,13 @@ KERNEL vec v_splat(char byte)
     return (vec){b, b, b, b, b, b, b, b, b, b, b, b, b, b, b, b};
 }
 
+KERNEL vec v_spread(const uint32_t *four)
+{
+    const uint32_t w = *four;
+    typedef uint32_t words __attribute__((vector_size(16)));
+    return (vec)(words){w, w, w, w};
+}
+
 KERNEL mask v_above(vec codes, vec ranks)
 {
     return codes > ranks;

@@ -12,6 +12,8 @@
 /* How nodes see a missing value; each makes a column of its own of a feature. */
 enum kind { NAN_IS_ZERO, ZERO_LEFT, ZERO_RIGHT, NAN_LEFT, NAN_RIGHT, KINDS };
 
+enum { SIXTEEN = 16 };
+
 struct layout {
     struct gbdt_model *model;
     struct gbdt_complete *plan;
@@ -111,6 +113,27 @@ static void set_missing(struct gbdt_column *column, enum kind kind)
     }
 }
 
+static void pad_thresholds(struct gbdt_model *model, const double *own, size_t count,
+                           struct gbdt_column *column)
+{
+    size_t half = 1;
+    while (2 * half - 1 < count) {
+        half *= 2;
+    }
+    const size_t size = 2 * half < SIXTEEN ? SIXTEEN : 2 * half;
+    double *padded = gbdt_plan_alloc(model, (size + SIXTEEN) * sizeof *padded);
+    for (size_t i = 0; i < size; i++) {
+        padded[i] = i < count ? own[i] : INFINITY;
+    }
+    for (size_t i = 0; i < SIXTEEN; i++) {
+        const size_t last = SIXTEEN * i + SIXTEEN - 1;
+        padded[size + i] = last < size ? padded[last] : INFINITY;
+    }
+    column->half = (uint32_t)half;
+    column->thresholds = padded;
+    column->sixteenths = padded + size;
+}
+
 static bool make_column(struct layout *layout, size_t key)
 {
     const size_t at = (size_t)layout->column_of[key];
@@ -119,17 +142,9 @@ static bool make_column(struct layout *layout, size_t key)
     if (count > GBDT_MAX_RANKS) {
         return false;
     }
-    size_t half = 1;
-    while (2 * half - 1 < count) {
-        half *= 2;
-    }
-    double *padded = gbdt_plan_alloc(layout->model, 2 * half * sizeof *padded);
-    for (size_t i = 0; i < 2 * half; i++) {
-        padded[i] = i < count ? own[i] : INFINITY;
-    }
     struct gbdt_column *column = &layout->plan->columns[at];
-    *column = (struct gbdt_column){
-        .thresholds = padded, .half = (uint32_t)half, .feature = (int32_t)(key / KINDS)};
+    *column = (struct gbdt_column){.feature = (int32_t)(key / KINDS)};
+    pad_thresholds(layout->model, own, count, column);
     set_missing(column, (enum kind)(key % KINDS));
     return true;
 }
@@ -230,23 +245,92 @@ static void make_group(struct layout *layout, size_t first, struct gbdt_group *g
     const size_t positions = (size_t)group->trees << group->levels;
     uint16_t *nodes = gbdt_plan_alloc(model, positions * sizeof *nodes);
     uint64_t *tails = gbdt_plan_alloc(model, positions * sizeof *tails);
-    uint32_t *first_leaf = gbdt_plan_alloc(model, group->trees * sizeof *first_leaf);
+    group->leaves = gbdt_plan_alloc(model, group->trees * sizeof *group->leaves);
     memset(nodes, 0, positions * sizeof *nodes);
     memset(tails, 0, positions * sizeof *tails);
     for (size_t i = 0; i < group->trees; i++) {
         const struct gbdt_tree *tree = &model->trees[first + i];
-        first_leaf[i] = (uint32_t)tree->first_leaf;
+        double *leaves = layout->plan->leaves + tree->first_leaf;
+        group->leaves[i] = leaves;
         struct growth growth = {.layout = layout,
                                 .tree = tree,
                                 .nodes = nodes + (i << group->levels),
                                 .tails = tails + (i << group->levels),
                                 .levels = group->levels,
-                                .leaves = layout->plan->leaves + tree->first_leaf};
+                                .leaves = leaves};
         grow(&growth, tree->leaves > 1 ? 0 : ~0, 1);
     }
     group->nodes = nodes;
     group->tails = tails;
-    group->first_leaf = first_leaf;
+}
+
+static uint32_t four_times(uint32_t byte)
+{
+    return (byte & 0xff) * 0x01010101u;
+}
+
+static struct gbdt_row_node row_node(uint32_t node)
+{
+    return (struct gbdt_row_node){four_times(node >> 8), (node & 0xff) * GBDT_BLOCK};
+}
+
+/* Real nodes have ranks below the greatest. */
+static bool is_padding(uint64_t node)
+{
+    return (node >> 8 & 0xff) == GBDT_GREATEST;
+}
+
+static enum gbdt_row_kind kind_of(uint64_t tail)
+{
+    if (is_padding(tail)) {
+        return GBDT_ROW_LEAF;
+    }
+    return is_padding(tail >> 16) && is_padding(tail >> 40) ? GBDT_ROW_NODE : GBDT_ROW_NODES;
+}
+
+static struct gbdt_row_tail row_tail(uint64_t tail, size_t place)
+{
+    return (struct gbdt_row_tail){.upper = row_node((uint32_t)tail),
+                                  .left = row_node((uint32_t)(tail >> 16)),
+                                  .right = row_node((uint32_t)(tail >> 40)),
+                                  .left_leaf = four_times((uint32_t)(tail >> 32)),
+                                  .right_leaf = four_times((uint32_t)(tail >> 56)),
+                                  .place = (uint32_t)place};
+}
+
+/* Sorts `count` tails by kind. A tail of zeros is one that no node leads to. */
+static void make_bunch(struct gbdt_model *model, const uint64_t *tails, size_t count,
+                       struct gbdt_bunch *bunch)
+{
+    struct gbdt_row_tail *sorted = gbdt_plan_alloc(model, count * sizeof *sorted);
+    *bunch = (struct gbdt_bunch){.tails = sorted};
+    for (enum gbdt_row_kind kind = 0; kind < GBDT_ROW_KINDS; kind++) {
+        for (size_t i = 0; i < count; i++) {
+            if (tails[i] && kind_of(tails[i]) == kind) {
+                *sorted++ = row_tail(tails[i], i);
+                bunch->counts[kind]++;
+            }
+        }
+    }
+}
+
+/* The trees of a group as blocks of rows see them. */
+static void add_rows_view(struct gbdt_model *model, struct gbdt_group *group)
+{
+    const size_t positions = (size_t)group->trees << group->levels;
+    const size_t bunch = (size_t)GBDT_BUNCH << group->levels;
+    struct gbdt_row_node *nodes = gbdt_plan_alloc(model, positions * sizeof *nodes);
+    struct gbdt_bunch *bunches =
+        gbdt_plan_alloc(model, (positions + bunch - 1) / bunch * sizeof *bunches);
+    group->row_nodes = nodes;
+    group->bunches = bunches;
+    for (size_t i = 0; i < positions; i++) {
+        nodes[i] = row_node(group->nodes[i]);
+    }
+    for (size_t from = 0; from < positions; from += bunch) {
+        const size_t left = positions - from;
+        make_bunch(model, group->tails + from, left < bunch ? left : bunch, bunches++);
+    }
 }
 
 static bool fits(const struct gbdt_model *model)
@@ -269,6 +353,7 @@ static void make_groups(struct layout *layout)
     for (size_t i = 0; i < plan->group_count; i++) {
         plan->groups[i] = (struct gbdt_group){0};
         make_group(layout, i * GBDT_GROUP, &plan->groups[i]);
+        add_rows_view(model, &plan->groups[i]);
     }
 }
 

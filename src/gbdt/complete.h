@@ -19,6 +19,12 @@
  *
  * Trees stand in groups of 64, as many as there are bytes in the widest register; the trees of a
  * group have the same number of levels, that of the deepest.
+ *
+ * Where the lanes of a register are rows, every node is compared for all of them, so that what pads
+ * a tree costs as much as the rest. The tails of eight trees, a bunch, stand a second time
+ * therefore, sorted by what is in them: no node at all, one, or more; those that nothing leads to
+ * are left out. There each k and each leaf stands four times over: a CPU fills a register with four
+ * bytes from memory as it loads them; with one byte it takes a step of the unit that compares.
  */
 #ifndef GBDT_COMPLETE_H
 #define GBDT_COMPLETE_H
@@ -28,6 +34,9 @@
 #include "gbdt/model.h"
 
 #define GBDT_GROUP 64 /* trees */
+#define GBDT_BUNCH 8  /* trees, whose leaves are added at once */
+#define GBDT_BLOCK                                                                                 \
+    256 /* rows whose codes are made at once; as bytes they stay in the nearest cache */
 #define GBDT_MAX_COLUMNS 256
 #define GBDT_MAX_RANKS 255 /* thresholds of a column */
 #define GBDT_MAX_DEPTH 8   /* levels and the two of a tail */
@@ -38,20 +47,47 @@
 #define GBDT_GREATEST 127 /* as a code: goes right at every node; as k: sends everything left */
 
 struct gbdt_column {
-    const double *thresholds; /* ascending, 2 * half - 1 of them, +infinity behind the real ones */
-    uint32_t half;            /* a power of two */
+    const double *thresholds; /* ascending, 2 * half - 1 of them, +infinity behind the real ones
+                               * and up to the next multiple of 16 */
+    const double
+        *sixteenths; /* every 16th of them: [15], [31] .. [255], +infinity beyond the end */
+    uint32_t half;   /* a power of two */
     int32_t feature;
     double zero;      /* |value| <= this takes zero_code; negative: none does */
     int8_t zero_code; /* of what counts as missing because it is zero */
     int8_t nan_code;
 };
 
+/* A node as blocks of rows see it. */
+struct gbdt_row_node {
+    uint32_t ranks; /* k, four times */
+    uint32_t codes; /* where the codes of its column begin in a block */
+};
+
+enum gbdt_row_kind { GBDT_ROW_LEAF, GBDT_ROW_NODE, GBDT_ROW_NODES, GBDT_ROW_KINDS };
+
+/* A tail as blocks of rows see it: the left leaf alone, `upper` and the two leaves that begin
+ * there, or all of it. */
+struct gbdt_row_tail {
+    struct gbdt_row_node upper, left, right;
+    uint32_t left_leaf, right_leaf; /* four times */
+    uint32_t place;                 /* tree of the bunch << levels, and which tail of it */
+};
+
+/* The tails of GBDT_BUNCH trees, or of those that are left at the end of a group. */
+struct gbdt_bunch {
+    const struct gbdt_row_tail *tails; /* by kind */
+    uint32_t counts[GBDT_ROW_KINDS];
+};
+
 struct gbdt_group {
-    const uint16_t *nodes;      /* column | k << 8, of tree t from t << levels on; [0] is unused */
-    const uint64_t *tails;      /* of tree t from t << levels on */
-    const uint32_t *first_leaf; /* of each tree */
-    const uint8_t *top;         /* see gbdt_add_tops(); NULL without */
-    uint32_t levels;            /* GBDT_MIN_LEVELS .. GBDT_MAX_LEVELS */
+    const uint16_t *nodes; /* column | k << 8, of tree t from t << levels on; [0] is unused */
+    const uint64_t *tails; /* of tree t from t << levels on */
+    const double **leaves; /* of each tree, the first of its own */
+    const struct gbdt_row_node *row_nodes; /* as `nodes` */
+    const struct gbdt_bunch *bunches;
+    const uint8_t *top; /* see gbdt_add_tops(); NULL without */
+    uint32_t levels;    /* GBDT_MIN_LEVELS .. GBDT_MAX_LEVELS */
     uint32_t trees;
 };
 
@@ -89,19 +125,11 @@ static inline int8_t gbdt_rank(const struct gbdt_column *column, double value)
     return (int8_t)((int)below - 128);
 }
 
-static inline int8_t gbdt_code(const struct gbdt_column *column, double value)
+/* The code of a value that has this rank. */
+static inline int8_t gbdt_code(const struct gbdt_column *column, double value, int8_t rank)
 {
-    const int8_t rank = gbdt_rank(column, value);
     const int8_t code = fabs(value) <= column->zero ? column->zero_code : rank;
     return isnan(value) ? column->nan_code : code;
-}
-
-/* The codes of one row, one a column. */
-static inline void gbdt_codes(const struct gbdt_complete *plan, const double *row, int8_t *codes)
-{
-    for (size_t i = 0; i < plan->column_count; i++) {
-        codes[i] = gbdt_code(&plan->columns[i], row[plan->columns[i].feature]);
-    }
 }
 
 /* 1 where the row goes right at a node, given in the lowest 16 bits. */

@@ -5,7 +5,7 @@
 #include "gbdt/paths.h"
 
 #ifdef GBDT_X86
-#define WANTED "avx512f,avx512bw,avx512vbmi,bmi2"
+#define WANTED "avx512f,avx512bw,avx512vbmi,bmi2,popcnt"
 #include "gbdt/words512.h"
 
 #define KERNEL_TOPS 64
@@ -29,7 +29,8 @@ KERNEL vec v_look(const struct tables *tables, vec columns)
 
 static bool available(void)
 {
-    return CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("avx512vbmi") && CPU_HAS("bmi2");
+    return CPU_HAS("avx512f") && CPU_HAS("avx512bw") && CPU_HAS("avx512vbmi") && CPU_HAS("bmi2") &&
+           CPU_HAS("popcnt");
 }
 
 const struct gbdt_evaluator gbdt_vbmi = {"vbmi", available, prepare, raw, raw_rows};

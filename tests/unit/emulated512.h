@@ -9,6 +9,8 @@
 #include <stdint.h>
 #include <string.h>
 
+#include "base/mem.h"
+
 typedef struct {
     uint8_t at[16];
 } __m128i;
@@ -17,7 +19,12 @@ typedef struct {
     uint8_t at[64];
 } __m512i;
 
+typedef struct {
+    double at[8];
+} __m512d;
+
 typedef uint64_t __mmask64;
+typedef uint8_t __mmask8;
 
 #define EACH(expression)                                                                           \
     __m512i out;                                                                                   \
@@ -48,6 +55,11 @@ static inline __m128i _mm_loadu_si128(const __m128i *from)
 static inline __m512i _mm512_set1_epi8(char byte)
 {
     EACH(byte);
+}
+
+static inline __m512i _mm512_set1_epi32(int word)
+{
+    EACH((uint32_t)word >> 8 * (i % 4));
 }
 
 static inline __m512i _mm512_broadcast_i32x4(__m128i from)
@@ -87,11 +99,36 @@ static inline __m512i _mm512_mask_add_epi8(__m512i otherwise, __mmask64 choice, 
     EACH(choice >> i & 1 ? a.at[i] + b.at[i] : otherwise.at[i]);
 }
 
-static inline __mmask64 _mm512_cmpgt_epi8_mask(__m512i a, __m512i b)
+static inline __mmask64 _mm512_cmplt_epi8_mask(__m512i a, __m512i b)
 {
     __mmask64 out = 0;
     for (unsigned i = 0; i < 64; i++) {
-        out |= (__mmask64)((int8_t)a.at[i] > (int8_t)b.at[i]) << i;
+        out |= (__mmask64)((int8_t)a.at[i] < (int8_t)b.at[i]) << i;
+    }
+    return out;
+}
+
+static inline __m512d _mm512_load_pd(const void *from)
+{
+    __m512d out;
+    KOL_ASSERT((uintptr_t)from % sizeof out == 0);
+    memcpy(&out, from, sizeof out);
+    return out;
+}
+
+static inline __m512d _mm512_set1_pd(double value)
+{
+    return (__m512d){{value, value, value, value, value, value, value, value}};
+}
+
+#define _CMP_LT_OQ 0x11 /* less than; false where one is NaN, without a signal */
+
+static inline __mmask8 _mm512_cmp_pd_mask(__m512d a, __m512d b, int predicate)
+{
+    __mmask8 out = 0;
+    KOL_ASSERT(predicate == _CMP_LT_OQ);
+    for (unsigned i = 0; i < 8; i++) {
+        out |= (__mmask8)((a.at[i] < b.at[i]) << i);
     }
     return out;
 }
