@@ -32,6 +32,7 @@ from pyiceberg.types import ListType
 from engines import catalog_of, foreign_duckdb, load_iceberg, snippets, table_names
 from support import ROOT
 
+pytestmark = pytest.mark.release_only  # what is tested here is written down already
 UTC = datetime.timezone.utc
 
 

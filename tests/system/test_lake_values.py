@@ -17,6 +17,7 @@ from lake_scores import Model, all_tables
 from model_cases import feature_names, train
 from support import ROOT
 
+pytestmark = pytest.mark.release_only  # under sanitizers test_etl goes the same ways
 PRESETS = {
     "twitter-bots": ("twitter_human_bots.csv",),
     "youtube-trending": ("youtube_trending_videos.csv", "youtube_trending_timeseries.csv"),
@@ -385,7 +386,6 @@ def test_a_total_that_no_platform_has_moves_no_window(kol):
     assert kol("sql", sql, "--format", "json").json() == [{"velocity": 0, "market": 1}]
 
 
-@pytest.mark.release_only
 def test_events_that_come_twice_change_no_row(kol):
     other = kol.data / "other"
     kol("demo", "--kols", "40", "--days", "5", data=other)

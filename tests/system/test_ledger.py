@@ -9,6 +9,7 @@ import pytest
 from engines import catalog_of
 from model_cases import feature_names, train, trust_rows
 
+pytestmark = pytest.mark.release_only  # under sanitizers test_etl and test_models go the same ways
 KOLS = 60
 
 
@@ -131,7 +132,6 @@ def test_only_what_changed_gets_a_row(lake, models):
     assert {row["kol_id"] for row in shown} == {kol_id}
 
 
-@pytest.mark.release_only
 def test_the_same_score_by_another_version_is_a_row(lake, models):
     first, stored = ledger(lake), scores(lake)
     assert promote(lake, models / "one.txt") == "trust/2"
@@ -194,7 +194,6 @@ def test_offsets_that_cannot_be_read_are_named(lake, models):
 LATER = {"KOL_TEST_NOW": "2100-01-01T00:00:00Z"}
 
 
-@pytest.mark.release_only
 def test_a_score_that_ceases_is_a_row_of_null_once(lake, models):
     """Success is the mean over 90 days before the newest event: one far behind ends it."""
     assert promote(lake, models / "success.txt", "success") == "success/1"
@@ -235,7 +234,6 @@ def split_in_two(table):
     return said
 
 
-@pytest.mark.release_only
 def test_compacted_scores_say_from_which_offsets_still(lake):
     """The ledger is written from a version that `kol maintain` made, the only one that is left."""
     first, begun = ledger(lake), places(lake)
@@ -256,7 +254,6 @@ def test_compacted_scores_say_from_which_offsets_still(lake):
     assert [row for row in after if json.loads(row["source_offsets"]) != begun] == []
 
 
-@pytest.mark.release_only
 def test_another_model_of_the_same_name_scores_again(lake, models):
     """As trust/shipped of one program is another model than that of the next."""
     first, stored = ledger(lake), scores(lake)
@@ -362,7 +359,6 @@ def forget_version(kol):
             change.set_properties({"kol.scores-snapshot": "4711"})
 
 
-@pytest.mark.release_only
 def test_where_the_version_before_is_gone_the_ledger_knows_itself(lake, models):
     rows, stored = ledger(lake), scores(lake)
     forget_version(lake)
