@@ -33,10 +33,9 @@
 
 #include "gbdt/model.h"
 
-#define GBDT_GROUP 64 /* trees */
-#define GBDT_BUNCH 8  /* trees, whose leaves are added at once */
-#define GBDT_BLOCK                                                                                 \
-    256 /* rows whose codes are made at once; as bytes they stay in the nearest cache */
+#define GBDT_GROUP 64  /* trees */
+#define GBDT_BUNCH 8   /* trees, whose leaves are added at once */
+#define GBDT_BLOCK 256 /* rows that are coded at once; their codes stay in the nearest cache */
 #define GBDT_MAX_COLUMNS 256
 #define GBDT_MAX_RANKS 255 /* thresholds of a column */
 #define GBDT_MAX_DEPTH 8   /* levels and the two of a tail */
