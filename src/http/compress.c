@@ -161,6 +161,8 @@ struct http_inflater {
     bool began; /* a byte was read */
     z_stream gzip;
     ZSTD_DStream *zstd;
+    size_t magic; /* how many bytes of a frame's magic number were read */
+    bool skipped; /* it began as that of a frame to be skipped */
 #ifdef KOL_BROTLI
     BrotliDecoderState *brotli;
 #endif
@@ -242,13 +244,39 @@ static ssize_t step_gzip(struct http_inflater *inflater, struct str *in, char *o
                : -1;
 }
 
+/* Whether what comes next may be a frame of RFC 8878, ordinary or to be skipped. The library would
+ * also read the formats that were before it, which nobody sends and whose readers nobody tends. */
+static bool is_zstd(struct http_inflater *inflater, struct str in)
+{
+    static const unsigned char ordinary[] = {0x28, 0xb5, 0x2f, 0xfd},
+                               skipped[] = {0x50, 0x2a, 0x4d, 0x18};
+    for (size_t i = 0; i < in.len && inflater->magic < sizeof ordinary; i++) {
+        const size_t at = inflater->magic++;
+        const unsigned char byte = (unsigned char)in.ptr[i];
+        if (at == 0) {
+            inflater->skipped = byte != ordinary[0];
+        }
+        const unsigned char wanted = inflater->skipped ? skipped[at] : ordinary[at];
+        if ((at == 0 && inflater->skipped ? byte & 0xf0 : byte) != wanted) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static ssize_t step_zstd(struct http_inflater *inflater, struct str *in, char *out)
 {
     ZSTD_inBuffer from = {in->ptr, in->len, 0};
     ZSTD_outBuffer to = {out, PIECE, 0};
+    if (!is_zstd(inflater, *in)) {
+        return -1;
+    }
     size_t status = ZSTD_decompressStream(inflater->zstd, &to, &from);
     *in = (struct str){in->ptr + from.pos, in->len - from.pos};
     inflater->done = status == 0;
+    if (inflater->done) {
+        inflater->magic = 0;
+    }
     return ZSTD_isError(status) ? -1 : (ssize_t)to.pos;
 }
 

@@ -121,6 +121,45 @@ static void test_what_is_not_of_the_coding_is_refused(void **state)
     }
 }
 
+/* The status of bytes that come one by one. */
+static enum kol_status inflate_slowly(struct str bytes, struct buf *back)
+{
+    struct http_inflater *inflater = http_inflater_new(STR("zstd"));
+    enum kol_status status = KOL_OK;
+    for (size_t i = 0; i < bytes.len && status == KOL_OK; i++) {
+        status = http_inflate(inflater, (struct str){bytes.ptr + i, 1}, 1000, back);
+    }
+    assert_true(status != KOL_OK || http_inflater_done(inflater));
+    http_inflater_free(&inflater);
+    return status;
+}
+
+/* The library has readers of older formats, which begin with other numbers. */
+static void test_only_frames_of_todays_zstd_are_read(void **state)
+{
+    (void)state;
+    static const char older[] = "\x26\xb5\x2f\xfd\x01\x97\x00\x62";
+    static const char skipped[] = "\x5a\x2a\x4d\x18\x03\x00\x00\x00xyz";
+    struct buf coded = {0}, back = {0};
+    buf_append(&coded, skipped, sizeof skipped - 1);
+    for (int i = 0; i < 2; i++) {
+        struct buf frame = {0};
+        assert_true(http_encode(CODING_ZSTD, STR("text "), true, &frame));
+        buf_put(&coded, buf_str(&frame));
+        buf_free(&frame);
+    }
+    assert_int_equal(inflate_slowly(buf_str(&coded), &back), KOL_OK);
+    assert_true(str_is(buf_str(&back), "text text "));
+    buf_append(&coded, older, sizeof older - 1);
+    assert_int_equal(inflate_slowly(buf_str(&coded), &back), KOL_INVALID);
+    struct http_inflater *inflater = http_inflater_new(STR("zstd"));
+    assert_int_equal(http_inflate(inflater, (struct str){older, sizeof older - 1}, 1000, &back),
+                     KOL_INVALID);
+    http_inflater_free(&inflater);
+    buf_free(&coded);
+    buf_free(&back);
+}
+
 static void test_weights(void **state)
 {
     (void)state;
@@ -183,6 +222,7 @@ int main(void)
         cmocka_unit_test(test_a_cut_body_is_not_done),
         cmocka_unit_test(test_a_bomb_takes_no_more_than_the_limit),
         cmocka_unit_test(test_what_is_not_of_the_coding_is_refused),
+        cmocka_unit_test(test_only_frames_of_todays_zstd_are_read),
         cmocka_unit_test(test_weights),
         cmocka_unit_test(test_an_answer_is_counted_and_knows_its_size),
     };
