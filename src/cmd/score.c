@@ -21,11 +21,14 @@ static enum kol_status show_counts(const struct invocation *call, struct lake *l
                                    struct kol_error *err)
 {
     static const char sql[] =
-        "SELECT 'trust' AS score, count(trust_score) AS kols, max(trust_model_version) AS model "
-        "FROM gold.kol_scores UNION ALL SELECT 'success', count(success_score), "
-        "coalesce(max(success_model_version), max(success_method)) FROM gold.kol_scores UNION ALL "
-        "SELECT 'trending', count(trending_score), NULL FROM gold.kol_scores UNION ALL SELECT "
-        "'composite', count(composite_score), NULL FROM gold.kol_scores";
+        "WITH all_scores AS (SELECT count(trust_score) AS trust, max(trust_model_version) AS "
+        "trust_model, count(success_score) AS success, coalesce(max(success_model_version), "
+        "max(success_method)) AS success_model, count(trending_score) AS trending, "
+        "count(composite_score) AS composite FROM gold.kol_scores) "
+        "SELECT 'trust' AS score, trust AS kols, trust_model AS model FROM all_scores UNION ALL "
+        "SELECT 'success', success, success_model FROM all_scores UNION ALL "
+        "SELECT 'trending', trending, NULL FROM all_scores UNION ALL "
+        "SELECT 'composite', composite, NULL FROM all_scores";
     struct lake_reader reader;
     struct engine_result *result = NULL;
     enum kol_status status = lake_reader_open(lake, "gold", "kol_scores", &reader, err);

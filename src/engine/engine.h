@@ -106,6 +106,21 @@ enum kol_status engine_add_text_function(struct engine *engine, const char *name
                                          engine_text_function *run,
                                          struct kol_error *err) KOL_CHECKED;
 
+#define ENGINE_NO_TIME INT64_MIN /* null */
+
+/* Fills `times` (microseconds since 1970) from columns of whole numbers, `arguments[i][row]`.
+ * Called from any thread of the engine, with at most 2,048 rows, once for each row. */
+typedef void engine_time_function(void *user, size_t rows, const int64_t *const *arguments,
+                                  int64_t *times);
+
+/* From now on SQL in every session of the engine may call `name` with so many BIGINTs (at most
+ * ENGINE_TIME_ARGUMENTS) for a TIMESTAMPTZ; null for null. `user` must outlive the engine.
+ * KOL_EXISTS as above. */
+enum { ENGINE_TIME_ARGUMENTS = 4 };
+enum kol_status engine_add_time_function(struct engine *engine, const char *name,
+                                         size_t argument_count, engine_time_function *run,
+                                         void *user, struct kol_error *err) KOL_CHECKED;
+
 /* One member of the answer of a function of numbers. */
 struct engine_member {
     const char *name;

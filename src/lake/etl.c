@@ -204,6 +204,9 @@ static enum kol_status open_state(struct etl_state *state, struct kol_error *err
         status = score_functions_add(state->engine, state->options->models, err);
     }
     if (status == KOL_OK) {
+        status = since_add(state->engine, &state->since, err);
+    }
+    if (status == KOL_OK) {
         status = graph_load(state->lake, state->session, &state->graph, err);
     }
     if (status == KOL_OK) {
@@ -221,6 +224,7 @@ static void close_state(struct etl_state *state)
     }
     free(state->pins);
     graph_free(&state->graph);
+    since_free(&state->since);
     engine_session_close(&state->session);
     engine_close(&state->engine);
     pthread_mutex_destroy(&state->lock);

@@ -9,6 +9,7 @@
 #include "lake/etl.h"
 #include "lake/graph.h"
 #include "lake/rules.h"
+#include "lake/since.h"
 
 /* Property in the summary of a snapshot: what it was made from (JSON). A snapshot that somebody
  * else made has none, so a table that was changed behind our back is made anew. */
@@ -35,6 +36,7 @@ struct etl_state {
     pthread_mutex_t lock;           /* of all below; etl_pin() and its like take it themselves */
     struct engine_session *session; /* makes the views */
     struct graph graph;
+    struct since *since;    /* what kol_since() knows, of the one table that keeps times */
     struct lake_pin **pins; /* every table read or written so far, at the version of this run */
     size_t pin_count, pin_cap;
     /* Held by who looks at rows that broke a rule or replaces them: lake.quarantine is the one

@@ -35,6 +35,7 @@ struct making {
     struct ice_data_file *files;   /* texts in the arena */
     size_t file_count, file_cap;
     int64_t quarantined;
+    bool keeps_times;     /* of rows that say what they said before: state->since is its own */
     bool by_days;         /* only `days` are made anew */
     struct etl_days days; /* see etl_days.c */
 };
@@ -307,29 +308,57 @@ static bool is_same_select(const struct making *making)
     return same;
 }
 
+/* What the rows said before, for a table that keeps their times. */
+static enum kol_status read_rows_before(struct making *making, const struct lake_pin *pin,
+                                        struct score_previous *previous, struct kol_error *err)
+{
+    struct buf columns = {0}, relation = {0};
+    enum kol_status status = KOL_OK;
+    if (pin->files.rows && score_step_keeps_times(making->table, previous, &columns)) {
+        buf_printf(&relation, "%s AS q", previous->relation);
+        status = since_read(making->session, columns.ptr, relation.ptr, pin->files.rows,
+                            &making->state->since, err);
+        previous->read = making->keeps_times = making->state->since != NULL;
+    }
+    buf_free(&columns);
+    buf_free(&relation);
+    return status;
+}
+
+static enum kol_status put_score_select(struct making *making, struct buf *out,
+                                        struct kol_error *err)
+{
+    struct lake_pin *pin;
+    struct buf name = {0};
+    struct etl_state *state = making->state;
+    buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
+    struct score_previous previous = {name.ptr, is_same_select(making), false};
+    enum kol_status status = etl_pin(state, name.ptr, &pin, err);
+    if (status == KOL_OK) {
+        status = read_rows_before(making, pin, &previous, err);
+    }
+    if (status == KOL_OK) {
+        score_step_select(making->table, making->node->sql, state->options->models,
+                          pin->files.rows ? &previous : NULL, state->started_us, out);
+    }
+    buf_free(&name);
+    return status;
+}
+
 /* What gives the rows: the SELECT itself, or what the score step makes of it. */
 static enum kol_status find_select(struct making *making, struct kol_error *err)
 {
-    struct lake_pin *pin;
-    struct etl_state *state = making->state;
     making->select = making->node->sql;
     if (making->table->kind != LAKE_SCORE) {
         return KOL_OK;
     }
-    struct buf name = {0}, select = {0}, offsets = {0};
-    buf_printf(&name, "%s.%s", making->table->name_space, making->table->name);
-    enum kol_status status = etl_pin(state, name.ptr, &pin, err);
-    if (status == KOL_OK) {
-        const struct score_previous previous = {name.ptr, is_same_select(making)};
-        score_step_select(making->table, making->node->sql, state->options->models,
-                          pin->files.rows ? &previous : NULL, state->started_us, &select);
-        making->select = arena_copy(&making->arena, buf_str(&select));
-    }
+    struct buf select = {0}, offsets = {0};
+    enum kol_status status = put_score_select(making, &select, err);
+    making->select = arena_copy(&making->arena, buf_str(&select));
     if (status == KOL_OK && score_step_asks_a_model(making->table)) {
-        status = etl_put_offsets(state, &offsets, err);
+        status = etl_put_offsets(making->state, &offsets, err);
         making->offsets = arena_copy(&making->arena, buf_str(&offsets)).ptr;
     }
-    buf_free(&name);
     buf_free(&select);
     buf_free(&offsets);
     return status;
@@ -446,6 +475,25 @@ static enum kol_status pin_references(struct making *making, const struct lake_r
     return status;
 }
 
+/* Where each row was found once among those of the version before, no two have one key. How many
+ * rules are left. */
+static size_t drop_settled(const struct making *making, struct lake_rule *rules, size_t count)
+{
+    int64_t rows = 0;
+    size_t left = 0;
+    for (size_t i = 0; i < making->file_count; i++) {
+        rows += making->files[i].rows;
+    }
+    const bool once = making->keeps_times && since_all_once(making->state->since, rows);
+    for (size_t i = 0; i < count; i++) {
+        if (!once || rules[i].kind != RULE_UNIQUE ||
+            strcmp(rules[i].columns, making->table->keys)) {
+            rules[left++] = rules[i];
+        }
+    }
+    return left;
+}
+
 static enum kol_status check_rows(struct making *making, struct kol_error *err)
 {
     struct lake_rule *rules;
@@ -454,6 +502,7 @@ static enum kol_status check_rows(struct making *making, struct kol_error *err)
     struct ice_schema schema;
     struct buf scan = {0}, good = {0};
     size_t count = lake_rules(making->table, &making->arena, &rules);
+    count = drop_settled(making, rules, count);
     lake_table_schema_for(making->table, making->metadata, &making->arena, &schema);
     enum kol_status status = pin_references(making, rules, count, err);
     if (status == KOL_OK) {

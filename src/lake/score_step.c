@@ -29,6 +29,7 @@ struct maker {
     uint32_t models;  /* bit of each score_kind whose model decides its rows */
     void (*put)(struct str inputs, const struct score_models *models,
                 const struct score_previous *previous, int64_t now_us, struct buf *out);
+    bool keeps_times; /* of rows that say what they said before */
 };
 
 /* name(CAST(a AS DOUBLE), CAST(b AS DOUBLE), ...) of "a, b, ..." */
@@ -143,20 +144,27 @@ static void put_score_columns(struct buf *out)
  * names, which would all have to be kept. Two rows are taken for one another only where both hashes
  * agree; what comes of it then is a wrong computed_at. Of the same models the version follows from
  * the rest. */
-static void put_hashes(struct buf *out, const struct score_previous *previous, const char *relation,
-                       const char *who, const char *said)
+static void put_hashes(struct buf *out, const struct score_previous *previous, const char *relation)
 {
     static const char *const columns[] = {
         "trust_score",    "out_of_domain",  "success_score",         "success_method",
         "trending_score", "trending_as_of", "success_model_version", "composite_score"};
-    buf_printf(out, "hash(%s.platform, %s.kol_id)%s, hash(", relation, relation, who);
+    buf_printf(out, "CAST(hash(%s.platform, %s.kol_id) >> 1 AS BIGINT), CAST(hash(", relation,
+               relation);
     for (size_t i = 0; i < ARRAY_LEN(columns); i++) {
         buf_printf(out, "%s%s.%s", i ? ", " : "", relation, columns[i]);
     }
     if (!previous->same) {
         buf_printf(out, ", %s.trust_model_version", relation);
     }
-    buf_printf(out, ")%s", said);
+    buf_puts(out, ") >> 1 AS BIGINT)");
+}
+
+/* "who, said, since when" of the version before, as `q` */
+static void put_columns_before(struct buf *out, const struct score_previous *previous)
+{
+    put_hashes(out, previous, "q");
+    buf_puts(out, ", epoch_us(q.computed_at)");
 }
 
 /* A row that says what it said before keeps its time: who runs this again changes nothing. */
@@ -167,28 +175,36 @@ static void put_kol_scores(struct str inputs, const struct score_models *models,
     struct buf now = {0};
     clock_format(&now, now_us);
     buf_puts(out, "SELECT n.*, ");
-    buf_printf(out, "%sTIMESTAMPTZ '%s'%s AS computed_at FROM (SELECT ",
-               previous ? "coalesce(p.computed_at, " : "", now.ptr, previous ? ")" : "");
+    if (previous && previous->read) {
+        buf_puts(out, "coalesce(kol_since(");
+        put_hashes(out, previous, "n");
+        buf_puts(out, "), ");
+    } else if (previous) {
+        buf_puts(out, "coalesce(make_timestamptz(p.since), ");
+    }
+    buf_printf(out, "TIMESTAMPTZ '%s'%s AS computed_at FROM (SELECT ", now.ptr,
+               previous ? ")" : "");
     put_score_columns(out);
     put_source(out, inputs, "kol_score",
                TRUST_ARGUMENTS ", success_score, velocity, velocity_before, baseline, market");
     buf_puts(out, ") AS n");
-    if (previous) {
-        buf_puts(out, " LEFT JOIN (SELECT computed_at, ");
-        put_hashes(out, previous, "q", " AS who", " AS said");
-        buf_printf(out, " FROM %s AS q) AS p ON (p.who, p.said) = (", previous->relation);
-        put_hashes(out, previous, "n", "", "");
+    if (previous && !previous->read) {
+        buf_puts(out, " LEFT JOIN (SELECT ");
+        put_columns_before(out, previous);
+        buf_printf(out, " FROM %s AS q) AS p(who, said, since) ON (p.who, p.said) = (",
+                   previous->relation);
+        put_hashes(out, previous, "n");
         buf_putc(out, ')');
     }
     buf_free(&now);
 }
 
 static const struct maker makers[] = {
-    {"silver.kol_trust_features", 0, put_trust_features},
-    {"gold.ml_trust_training", 0, put_trust_training},
-    {"gold.ml_success_training", 0, put_success_training},
-    {"gold.product_success", 1u << SCORE_SUCCESS, put_product_success},
-    {"gold.kol_scores", 1u << SCORE_TRUST, put_kol_scores},
+    {"silver.kol_trust_features", 0, put_trust_features, false},
+    {"gold.ml_trust_training", 0, put_trust_training, false},
+    {"gold.ml_success_training", 0, put_success_training, false},
+    {"gold.product_success", 1u << SCORE_SUCCESS, put_product_success, false},
+    {"gold.kol_scores", 1u << SCORE_TRUST, put_kol_scores, true},
 };
 
 static const struct maker *maker_of(const struct lake_table *table)
@@ -211,6 +227,15 @@ void score_step_select(const struct lake_table *table, struct str inputs,
                        int64_t now_us, struct buf *out)
 {
     maker_of(table)->put(inputs, models, previous, now_us, out);
+}
+
+bool score_step_keeps_times(const struct lake_table *table, const struct score_previous *previous,
+                            struct buf *out)
+{
+    if (maker_of(table)->keeps_times) {
+        put_columns_before(out, previous);
+    }
+    return maker_of(table)->keeps_times;
 }
 
 bool score_step_asks_a_model(const struct lake_table *table)

@@ -15,10 +15,11 @@
 #include "score/score.h"
 
 /* The table as it is before this, as a relation. `same`: made by the same SELECT, formulas and
- * models, see score_step_describe(). */
+ * models, see score_step_describe(). `read`: kol_since() knows its rows (since.h); else the engine
+ * joins them. */
 struct score_previous {
     const char *relation;
-    bool same;
+    bool same, read;
 };
 
 /* Appends the SELECT of all columns of a table of kind SCORE, around the SELECT of its inputs.
@@ -26,6 +27,11 @@ struct score_previous {
 void score_step_select(const struct lake_table *table, struct str inputs,
                        const struct score_models *models, const struct score_previous *previous,
                        int64_t now_us, struct buf *out);
+
+/* Whether rows keep the time of their computing; then `out` gets the columns of the version before,
+ * as `q`, for since_read(). */
+bool score_step_keeps_times(const struct lake_table *table, const struct score_previous *previous,
+                            struct buf *out);
 
 /* False for features and training sets, which are the same whatever model serves. */
 bool score_step_asks_a_model(const struct lake_table *table);

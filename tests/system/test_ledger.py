@@ -280,7 +280,9 @@ def test_scoring_again_makes_scores_and_no_features(lake):
     }  # fmt: skip
 
 
-def test_the_time_of_a_row_stays_until_it_says_something_else(lake):
+@pytest.mark.parametrize("joined", [False, True])
+def test_the_time_of_a_row_stays_until_it_says_something_else(lake, kol_fail, joined):
+    """By the program's own table of the rows before, and by a join where they are too many for it."""
     before = scores(lake)
     moved = next(
         row for row in before.values()
@@ -294,7 +296,8 @@ def test_the_time_of_a_row_stays_until_it_says_something_else(lake):
     }  # fmt: skip
     lake("log", "produce", "kol.profiles.raw", stdin=json.dumps(event) + "\n")
     lake("ingest")
-    lake("etl", "--no-online")
+    fails = {"KOL_TEST_FAILURE": "since.join:1"} if joined else {}
+    kol_fail("etl", "--no-online", env=fails)
     after = scores(lake)
     other = {key for key, row in after.items() if row["computed_at"] != before[key]["computed_at"]}
     said = {
