@@ -1,6 +1,7 @@
 """The HTTP server's answers: forms, headers, conditions, keys, origins, limits, streams, stop."""
 
 import gzip
+import http.client
 import json
 import socket
 import ssl
@@ -8,6 +9,7 @@ import subprocess
 import threading
 import time
 import zlib
+from email.utils import parsedate_to_datetime
 
 import pytest
 import zstandard
@@ -38,6 +40,16 @@ def test_every_answer_has_an_id_and_no_sniffing(plain):
         assert len(headers["x-request-id"]) == 24
         assert headers["x-content-type-options"] == "nosniff"
         assert headers["cache-control"]
+
+
+def test_every_answer_says_once_what_time_it_is(plain):
+    for path in ("/ping", "/worker", "/hit", "/nope"):
+        before = time.time()
+        connection = http.client.HTTPConnection("127.0.0.1", plain.port, timeout=30)
+        connection.request("GET", path)
+        (date,) = connection.getresponse().headers.get_all("Date")
+        connection.close()
+        assert before - 2 < parsedate_to_datetime(date).timestamp() <= time.time(), date
 
 
 def test_a_safe_request_id_is_taken_over_and_others_are_not(plain):
