@@ -87,7 +87,17 @@ struct time_function {
     size_t argument_count;
 };
 
-/* No argument is null here: the engine gives null for it itself. */
+/* The engine calls for nulls too, with whatever stands in their place. */
+static void forget_nulls(duckdb_vector argument, idx_t rows, int64_t *times)
+{
+    if (!duckdb_vector_get_validity(argument)) {
+        return;
+    }
+    for (idx_t i = 0; i < rows; i++) {
+        times[i] = engine_cell_valid_(argument, i) ? times[i] : ENGINE_NO_TIME;
+    }
+}
+
 static void run_times(duckdb_function_info info, duckdb_data_chunk input, duckdb_vector output)
 {
     const struct time_function *function = duckdb_scalar_function_get_extra_info(info);
@@ -98,6 +108,9 @@ static void run_times(duckdb_function_info info, duckdb_data_chunk input, duckdb
         arguments[i] = duckdb_vector_get_data(duckdb_data_chunk_get_vector(input, i));
     }
     function->run(function->user, rows, arguments, times);
+    for (size_t i = 0; i < function->argument_count; i++) {
+        forget_nulls(duckdb_data_chunk_get_vector(input, i), rows, times);
+    }
     for (idx_t i = 0; i < rows; i++) {
         if (times[i] == ENGINE_NO_TIME) {
             duckdb_vector_ensure_validity_writable(output);

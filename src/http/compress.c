@@ -275,7 +275,7 @@ static ssize_t step_zstd(struct http_inflater *inflater, struct str *in, char *o
     *in = (struct str){in->ptr + from.pos, in->len - from.pos};
     inflater->done = status == 0;
     if (inflater->done) {
-        inflater->magic = 0;
+        inflater->magic = 0; /* another frame may follow */
     }
     return ZSTD_isError(status) ? -1 : (ssize_t)to.pos;
 }

@@ -716,6 +716,9 @@ static enum kol_status make(struct making *making, struct kol_error *err)
     if (status == KOL_OK) {
         status = commit_table(making, err);
     }
+    if (making->keeps_times) {
+        since_free(&making->state->since);
+    }
     if (status != KOL_OK) {
         remove_files(making);
     }

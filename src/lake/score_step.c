@@ -160,13 +160,6 @@ static void put_hashes(struct buf *out, const struct score_previous *previous, c
     buf_puts(out, ") >> 1 AS BIGINT)");
 }
 
-/* "who, said, since when" of the version before, as `q` */
-static void put_columns_before(struct buf *out, const struct score_previous *previous)
-{
-    put_hashes(out, previous, "q");
-    buf_puts(out, ", epoch_us(q.computed_at)");
-}
-
 /* A row that says what it said before keeps its time: who runs this again changes nothing. */
 static void put_kol_scores(struct str inputs, const struct score_models *models,
                            const struct score_previous *previous, int64_t now_us, struct buf *out)
@@ -180,7 +173,7 @@ static void put_kol_scores(struct str inputs, const struct score_models *models,
         put_hashes(out, previous, "n");
         buf_puts(out, "), ");
     } else if (previous) {
-        buf_puts(out, "coalesce(make_timestamptz(p.since), ");
+        buf_puts(out, "coalesce(p.computed_at, ");
     }
     buf_printf(out, "TIMESTAMPTZ '%s'%s AS computed_at FROM (SELECT ", now.ptr,
                previous ? ")" : "");
@@ -190,9 +183,11 @@ static void put_kol_scores(struct str inputs, const struct score_models *models,
     buf_puts(out, ") AS n");
     if (previous && !previous->read) {
         buf_puts(out, " LEFT JOIN (SELECT ");
-        put_columns_before(out, previous);
-        buf_printf(out, " FROM %s AS q) AS p(who, said, since) ON (p.who, p.said) = (",
-                   previous->relation);
+        put_hashes(out, previous, "q");
+        buf_printf(
+            out,
+            ", q.computed_at FROM %s AS q) AS p(who, said, computed_at) ON (p.who, p.said) = (",
+            previous->relation);
         put_hashes(out, previous, "n");
         buf_putc(out, ')');
     }
@@ -233,7 +228,9 @@ bool score_step_keeps_times(const struct lake_table *table, const struct score_p
                             struct buf *out)
 {
     if (maker_of(table)->keeps_times) {
-        put_columns_before(out, previous);
+        put_hashes(out, previous, "q");
+        buf_printf(out, ", coalesce(epoch_us(q.computed_at), CAST('%" PRId64 "' AS BIGINT))",
+                   ENGINE_NO_TIME);
     }
     return maker_of(table)->keeps_times;
 }

@@ -42,20 +42,24 @@ static inline void prefetch(const struct since *since, int64_t who)
 
 /* ---- reading ---- */
 
-/* Threads of the engine put rows at once: who fills a slot has it. Nobody reads before the last. */
+/* Threads of the engine put rows at once: who fills a slot has it. Rows are read by a later query
+ * only, which the engine begins behind this one. */
 static bool put(struct since *since, int64_t who, const struct row *row)
 {
     const uint64_t hash = slots_hash(who);
     for (;;) {
-        uint64_t empty = 0;
+        uint64_t there = 0;
         const size_t at = slots_find(&since->who, hash);
-        if (at == SLOTS_NONE || since->who.hashes[at]) {
+        if (at == SLOTS_NONE) {
             return false;
         }
-        if (__atomic_compare_exchange_n(&since->who.hashes[at], &empty, hash, false,
+        if (__atomic_compare_exchange_n(&since->who.hashes[at], &there, hash, false,
                                         __ATOMIC_RELAXED, __ATOMIC_RELAXED)) {
             since->rows[at] = *row;
             return true;
+        }
+        if (there == hash) {
+            return false; /* twice */
         }
     }
 }
@@ -107,7 +111,7 @@ enum kol_status since_read(struct engine_session *session, const char *columns,
 static int64_t find(struct since *since, int64_t who, uint64_t what, int64_t *asked)
 {
     const size_t at = slots_find(&since->who, slots_hash(who));
-    if (at == SLOTS_NONE || !since->who.hashes[at]) {
+    if (at == SLOTS_NONE || !__atomic_load_n(&since->who.hashes[at], __ATOMIC_RELAXED)) {
         return ENGINE_NO_TIME;
     }
     const uint64_t before = __atomic_fetch_or(&since->who.hashes[at], SLOTS_MARK, __ATOMIC_RELAXED);

@@ -21,8 +21,9 @@ enum kol_status since_add(struct engine *engine, struct since **since,
                           struct kol_error *err) KOL_CHECKED;
 
 /* Reads them into `*since`, which is that of since_add(): `columns` and `relation` give BIGINTs,
- * who (hash >> 1), what (hash >> 1) and since when (microseconds), of about `rows` rows. `*since`
- * is NULL where there are too many of them: the engine has to join then. */
+ * who (hash >> 1), what (hash >> 1) and since when (microseconds, ENGINE_NO_TIME: unknown), none of
+ * them null, of about `rows` rows. `*since` is NULL where there are too many of them: the engine
+ * has to join then. */
 enum kol_status since_read(struct engine_session *session, const char *columns,
                            const char *relation, int64_t rows, struct since **since,
                            struct kol_error *err) KOL_CHECKED;

@@ -11,7 +11,7 @@
 #include <stdint.h>
 
 enum {
-    SLOTS_MAX_ROWS = 1 << 21, /* 32 MiB of slots, which the engine's limit does not know of */
+    SLOTS_MAX_ROWS = 1 << 21, /* 32 MiB of slots, beside the engine's limit; since.c has 64 more */
     /* Slots that are looked at for one hash: of two million by chance it is 80 at the most. Keys
      * that somebody chose for their hashes are left to the engine. */
     SLOTS_MAX_STEPS = 512,

@@ -50,6 +50,35 @@ static void test_a_row_that_says_the_same_keeps_its_time(void **state)
     assert_false(since_all_once(since, ROWS + 1));
 }
 
+/* The rows come from several threads at once, and none may lose its place to another. */
+static void test_rows_of_several_threads_all_find_a_place(void **state)
+{
+    (void)state;
+    enum { ROWS = 1000000, TIMES = 16 };
+    OK(engine_exec(session, "CREATE TABLE big AS SELECT i FROM range(1000000) AS t(i)", &err));
+    for (int i = 0; i < TIMES; i++) {
+        OK(since_read(session, WHO ", i % 7, i", "big", ROWS, &since, &err));
+        assert_non_null(since);
+        assert_int_equal(count("SELECT count(kol_since(" WHO ", i % 7)) FROM big"), ROWS);
+        assert_true(since_all_once(since, ROWS));
+    }
+}
+
+static void test_null_gives_null(void **state)
+{
+    (void)state;
+    read_rows(1000, 1000);
+    assert_int_equal(count("SELECT count(kol_since(CASE WHEN i < 500 THEN " WHO
+                           " END, CASE WHEN i >= 250 THEN i % 7 END)) FROM range(1000) AS t(i)"),
+                     250);
+    /* A time that is not known is none. */
+    OK(since_read(session,
+                  "i + 10, i, CASE WHEN i % 2 = 0 THEN i ELSE CAST('-9223372036854775808' AS "
+                  "BIGINT) END",
+                  "range(1000) AS t(i)", 1000, &since, &err));
+    assert_int_equal(count("SELECT count(kol_since(i + 10, i)) FROM range(1000) AS t(i)"), 500);
+}
+
 static void test_what_says_something_else_has_no_time(void **state)
 {
     (void)state;
@@ -121,6 +150,8 @@ int main(void)
 #define TEST(name) cmocka_unit_test_setup_teardown(name, open_since, close_since)
     const struct CMUnitTest tests[] = {
         TEST(test_a_row_that_says_the_same_keeps_its_time),
+        TEST(test_rows_of_several_threads_all_find_a_place),
+        TEST(test_null_gives_null),
         TEST(test_what_says_something_else_has_no_time),
         TEST(test_who_was_not_there_has_no_time_and_leaves_a_doubt),
         TEST(test_who_is_asked_about_twice_leaves_a_doubt),
