@@ -152,7 +152,7 @@ static enum kol_status pin_leaves(struct etl_state *state, struct kol_error *err
         const struct graph_node *node = &state->graph.nodes[i];
         for (size_t input = 0; input < node->input_count && status == KOL_OK; input++) {
             struct lake_pin *pin;
-            if (node->wanted && !graph_find(&state->graph, node->inputs[input])) {
+            if (!graph_find(&state->graph, node->inputs[input])) {
                 status = etl_pin(state, node->inputs[input], &pin, err);
             }
         }
@@ -207,11 +207,8 @@ static enum kol_status open_state(struct etl_state *state, struct kol_error *err
         status = since_add(state->engine, &state->since, err);
     }
     if (status == KOL_OK) {
-        status = graph_load(state->lake, state->session, &state->graph, err);
-    }
-    if (status == KOL_OK) {
-        status =
-            graph_select(&state->graph, state->options->tables, state->options->table_count, err);
+        status = graph_load(state->lake, state->session, state->options->tables,
+                            state->options->table_count, &state->graph, err);
     }
     return status == KOL_OK ? pin_leaves(state, err) : status;
 }
@@ -267,7 +264,7 @@ static enum kol_status keep_ledger(struct etl_state *state, struct kol_error *er
 {
     struct lake_pin *pin;
     const struct graph_node *scores = graph_find(&state->graph, "gold.kol_scores");
-    if (!scores || !scores->wanted) {
+    if (!scores) {
         return KOL_OK;
     }
     enum kol_status status = etl_pin(state, "gold.kol_scores", &pin, err);

@@ -69,7 +69,7 @@ enum kol_status etl_table(struct etl_state *state, struct engine_session *sessio
                           struct graph_node *node, struct etl_table_report *report,
                           struct kol_error *err) KOL_CHECKED;
 
-/* Makes all wanted tables of the graph, and reports them to the caller of the run. */
+/* Makes all tables of the graph, and reports them to the caller of the run. */
 enum kol_status etl_make_tables(struct etl_state *state, struct kol_error *err) KOL_CHECKED;
 
 /* ---- incremental runs: etl_days.c ---- */

@@ -25,9 +25,8 @@ struct work {
     pthread_cond_t changed;
     enum progress *progress; /* of each node of the graph, like the next */
     struct etl_table_report *reports;
-    size_t shown;  /* nodes that are reported or not wanted */
+    size_t shown;  /* nodes that are reported, or at the end were not made */
     size_t number; /* reports so far */
-    size_t wanted;
     size_t under_way;
     bool alone;             /* one at a time from now on */
     enum kol_status status; /* KOL_OK, or why no further table is begun */
@@ -65,7 +64,7 @@ static struct graph_node *find_ready(const struct work *work, bool *open)
     struct graph *graph = &work->state->graph;
     *open = false;
     for (size_t i = work->shown; i < graph->count; i++) {
-        if (graph->nodes[i].wanted && work->progress[i] == WAITING) {
+        if (work->progress[i] == WAITING) {
             *open = true;
             if (is_ready(work, &graph->nodes[i])) {
                 return &graph->nodes[i];
@@ -110,16 +109,16 @@ static struct graph_node *take(struct work *work, bool *alone)
 static void show(struct work *work, bool all)
 {
     const struct etl_options *options = work->state->options;
-    const struct graph *graph = &work->state->graph;
-    for (; work->shown < graph->count; work->shown++) {
+    const size_t count = work->state->graph.count;
+    for (; work->shown < count; work->shown++) {
         struct etl_table_report *report = &work->reports[work->shown];
         bool made = work->progress[work->shown] == MADE;
-        if (graph->nodes[work->shown].wanted && !made && !all) {
+        if (!made && !all) {
             return;
         }
         if (made && options->on_table) {
             report->number = ++work->number;
-            report->count = work->wanted;
+            report->count = count;
             options->on_table(report, options->user);
         }
     }
@@ -176,24 +175,17 @@ static void *work_off(void *arg)
     return NULL;
 }
 
-static void count_wanted(struct work *work)
-{
-    const struct graph *graph = &work->state->graph;
-    for (size_t i = 0; i < graph->count; i++) {
-        work->wanted += graph->nodes[i].wanted;
-    }
-}
-
 /* The caller's thread is one of the workers, so that a second one that cannot be started is no
  * harm. */
 static void run_workers(struct work *work)
 {
     pthread_t threads[MAX_WORKERS];
     size_t started = 0;
-    size_t wanted = work->state->lake->threads == 1 ? 1 : MAX_WORKERS;
-    wanted = wanted < work->wanted ? wanted : work->wanted;
-    work->alone = wanted < 2;
-    while (started + 1 < wanted && pthread_create(&threads[started], NULL, work_off, work) == 0) {
+    const size_t tables = work->state->graph.count;
+    size_t workers = work->state->lake->threads == 1 ? 1 : MAX_WORKERS;
+    workers = workers < tables ? workers : tables;
+    work->alone = workers < 2;
+    while (started + 1 < workers && pthread_create(&threads[started], NULL, work_off, work) == 0) {
         started++;
     }
     work_off(work);
@@ -210,7 +202,6 @@ enum kol_status etl_make_tables(struct etl_state *state, struct kol_error *err)
     work.reports = mem_zalloc(count + 1, sizeof *work.reports);
     pthread_mutex_init(&work.lock, NULL);
     pthread_cond_init(&work.changed, NULL);
-    count_wanted(&work);
     run_workers(&work);
     show(&work, true);
     pthread_mutex_destroy(&work.lock);

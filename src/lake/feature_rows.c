@@ -191,19 +191,14 @@ static enum kol_status make_past(struct past *past, struct kol_error *err)
     if (status == KOL_OK) {
         status = score_functions_add(out->engine, &no_models, err);
     }
-    if (status == KOL_OK) {
-        status = graph_load(past->lake, out->session, &past->graph, err);
-    }
     if (status != KOL_OK) {
         return status;
     }
     buf_printf(&name, "%s.%s", out->table->name_space, out->table->name);
     const char *const wanted[] = {name.ptr};
-    status = graph_select(&past->graph, wanted, 1, err);
+    status = graph_load(past->lake, out->session, wanted, 1, &past->graph, err);
     for (size_t i = 0; i < past->graph.count && status == KOL_OK; i++) {
-        if (past->graph.nodes[i].wanted) {
-            status = make_table(past, &past->graph.nodes[i], err);
-        }
+        status = make_table(past, &past->graph.nodes[i], err);
     }
     graph_free(&past->graph);
     buf_free(&name);

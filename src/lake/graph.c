@@ -263,8 +263,28 @@ static enum kol_status check_leaf(struct lake *lake, const struct graph_node *no
     return status;
 }
 
-static enum kol_status place(struct lake *lake, struct graph *graph, struct graph_node *node,
-                             struct graph_node *order, size_t *placed, struct kol_error *err)
+struct placing {
+    struct lake *lake;
+    struct engine_session *session;
+    struct graph *graph;
+    struct graph_node *order;
+    size_t placed;
+};
+
+static enum kol_status find_inputs(struct placing *placing, struct graph_node *node,
+                                   struct kol_error *err)
+{
+    struct arena *arena = &placing->graph->arena;
+    enum kol_status status = engine_tables_of(placing->session, arena_copy(arena, node->sql).ptr,
+                                              arena, &node->inputs, &node->input_count, err);
+    if (status != KOL_OK) {
+        kol_wrap(err, "%s", node->origin);
+    }
+    return status;
+}
+
+static enum kol_status place(struct placing *placing, struct graph_node *node,
+                             struct kol_error *err)
 {
     if (node->mark == PLACED) {
         return KOL_OK;
@@ -274,51 +294,54 @@ static enum kol_status place(struct lake *lake, struct graph *graph, struct grap
                         node->origin);
     }
     node->mark = UNDER_WAY;
-    for (size_t i = 0; i < node->input_count; i++) {
-        struct graph_node *input = graph_find(graph, node->inputs[i]);
-        enum kol_status status = input ? place(lake, graph, input, order, placed, err)
-                                       : check_leaf(lake, node, node->inputs[i], err);
-        if (status != KOL_OK) {
-            return status;
-        }
-    }
-    node->mark = PLACED;
-    order[(*placed)++] = *node;
-    return KOL_OK;
-}
-
-static enum kol_status find_inputs(struct graph *graph, struct engine_session *session,
-                                   struct kol_error *err)
-{
-    enum kol_status status = KOL_OK;
-    for (size_t i = 0; i < graph->count && status == KOL_OK; i++) {
-        struct graph_node *node = &graph->nodes[i];
-        status = engine_tables_of(session, arena_copy(&graph->arena, node->sql).ptr, &graph->arena,
-                                  &node->inputs, &node->input_count, err);
-        if (status != KOL_OK) {
-            kol_wrap(err, "%s", node->origin);
-        }
-    }
-    return status;
-}
-
-static enum kol_status order_nodes(struct lake *lake, struct graph *graph, struct kol_error *err)
-{
-    struct graph_node *order = arena_alloc(&graph->arena, MAX_NODES * sizeof *order);
-    size_t placed = 0;
-    enum kol_status status = KOL_OK;
-    for (size_t i = 0; i < graph->count && status == KOL_OK; i++) {
-        status = place(lake, graph, &graph->nodes[i], order, &placed, err);
+    enum kol_status status = find_inputs(placing, node, err);
+    for (size_t i = 0; i < node->input_count && status == KOL_OK; i++) {
+        struct graph_node *input = graph_find(placing->graph, node->inputs[i]);
+        status = input ? place(placing, input, err)
+                       : check_leaf(placing->lake, node, node->inputs[i], err);
     }
     if (status == KOL_OK) {
-        graph->nodes = order;
+        node->mark = PLACED;
+        placing->order[placing->placed++] = *node;
     }
     return status;
 }
 
-enum kol_status graph_load(struct lake *lake, struct engine_session *session, struct graph *out,
+static enum kol_status no_such_table(struct graph *graph, const char *name, struct kol_error *err)
+{
+    const char **names = arena_alloc(&graph->arena, graph->count * sizeof *names);
+    for (size_t i = 0; i < graph->count; i++) {
+        const struct lake_table *table = graph->nodes[i].table;
+        names[i] = join(&graph->arena, table->name_space, '.', table->name);
+    }
+    const char *near = str_nearest(str_of(name), names, graph->count);
+    return kol_fail(err, KOL_NOT_FOUND, "%s is no table that SQL makes%s%s%s", name,
+                    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
+}
+
+static enum kol_status order_nodes(struct placing *placing, const char *const *tables, size_t count,
+                                   struct kol_error *err)
+{
+    struct graph *graph = placing->graph;
+    enum kol_status status = KOL_OK;
+    placing->order = arena_alloc(&graph->arena, MAX_NODES * sizeof *placing->order);
+    for (size_t i = 0; i < count && status == KOL_OK; i++) {
+        struct graph_node *node = graph_find(graph, tables[i]);
+        status = node ? place(placing, node, err) : no_such_table(graph, tables[i], err);
+    }
+    for (size_t i = 0; i < graph->count && !count && status == KOL_OK; i++) {
+        status = place(placing, &graph->nodes[i], err);
+    }
+    graph->nodes = placing->order;
+    graph->count = placing->placed;
+    return status;
+}
+
+enum kol_status graph_load(struct lake *lake, struct engine_session *session,
+                           const char *const *tables, size_t count, struct graph *out,
                            struct kol_error *err)
 {
+    struct placing placing = {.lake = lake, .session = session, .graph = out};
     *out = (struct graph){0};
     arena_init(&out->arena, 0);
     out->nodes = arena_alloc(&out->arena, MAX_NODES * sizeof *out->nodes);
@@ -327,10 +350,7 @@ enum kol_status graph_load(struct lake *lake, struct engine_session *session, st
         status = add_user(out, lake->sql_folder, err);
     }
     if (status == KOL_OK) {
-        status = find_inputs(out, session, err);
-    }
-    if (status == KOL_OK) {
-        status = order_nodes(lake, out, err);
+        status = order_nodes(&placing, tables, count, err);
     }
     if (status != KOL_OK) {
         graph_free(out);
@@ -348,44 +368,4 @@ void graph_free(struct graph *graph)
 {
     arena_free(&graph->arena);
     *graph = (struct graph){0};
-}
-
-/* ---- the caller's choice ---- */
-
-static void want(struct graph *graph, struct graph_node *node)
-{
-    if (node && !node->wanted) {
-        node->wanted = true;
-        for (size_t i = 0; i < node->input_count; i++) {
-            want(graph, graph_find(graph, node->inputs[i]));
-        }
-    }
-}
-
-static enum kol_status no_such_table(struct graph *graph, const char *name, struct kol_error *err)
-{
-    const char **names = arena_alloc(&graph->arena, graph->count * sizeof *names);
-    for (size_t i = 0; i < graph->count; i++) {
-        const struct lake_table *table = graph->nodes[i].table;
-        names[i] = join(&graph->arena, table->name_space, '.', table->name);
-    }
-    const char *near = str_nearest(str_of(name), names, graph->count);
-    return kol_fail(err, KOL_NOT_FOUND, "%s is no table that SQL makes%s%s%s", name,
-                    near ? "; did you mean " : "", near ? near : "", near ? "?" : "");
-}
-
-enum kol_status graph_select(struct graph *graph, const char *const *tables, size_t count,
-                             struct kol_error *err)
-{
-    for (size_t i = 0; i < count; i++) {
-        struct graph_node *node = graph_find(graph, tables[i]);
-        if (!node) {
-            return no_such_table(graph, tables[i], err);
-        }
-        want(graph, node);
-    }
-    for (size_t i = 0; i < graph->count && !count; i++) {
-        graph->nodes[i].wanted = true;
-    }
-    return KOL_OK;
 }

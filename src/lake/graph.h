@@ -12,22 +12,23 @@ struct graph_node {
     const char *origin;  /* of the text, for messages: "sql/gold/dim_kol.sql" */
     const char **inputs; /* "silver.kol_profiles", sorted */
     size_t input_count;
-    bool wanted; /* by the caller's choice of tables, or by a wanted one */
-    int mark;    /* of the depth-first walk */
+    int mark; /* of the depth-first walk */
 };
 
 struct graph {
     struct arena arena;
-    struct graph_node *nodes; /* in running order after graph_load() */
+    struct graph_node *nodes; /* in running order */
     size_t count;
 };
 
 /*
- * Reads the SELECTs of the program and of lake->sql_folder, lints them, finds what each reads and
- * orders them. KOL_INVALID names a table that is neither declared nor in the catalog, a circle, or
- * a text that the lint refuses.
+ * Reads the SELECTs of the program and of lake->sql_folder, lints them, and orders those of these
+ * tables (`count` of 0: of all) and of what they need by what each reads; the graph is of them
+ * alone. KOL_INVALID names a table that is neither declared nor in the catalog, a circle, or a text
+ * that the lint refuses; KOL_NOT_FOUND one that no SELECT makes, and the nearest that one does.
  */
-enum kol_status graph_load(struct lake *lake, struct engine_session *session, struct graph *out,
+enum kol_status graph_load(struct lake *lake, struct engine_session *session,
+                           const char *const *tables, size_t count, struct graph *out,
                            struct kol_error *err) KOL_CHECKED;
 void graph_free(struct graph *graph);
 
@@ -35,10 +36,6 @@ void graph_free(struct graph *graph);
  */
 enum kol_status graph_declare(struct graph *graph, struct engine_session *session,
                               struct graph_node *node, struct kol_error *err) KOL_CHECKED;
-
-/* Marks these tables and what they need; none: all. KOL_NOT_FOUND names the nearest. */
-enum kol_status graph_select(struct graph *graph, const char *const *tables, size_t count,
-                             struct kol_error *err) KOL_CHECKED;
 
 struct graph_node *graph_find(const struct graph *graph, const char *name); /* "gold.x" or NULL */
 

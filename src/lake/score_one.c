@@ -81,13 +81,14 @@ static void put_select(struct buf *sql, const struct graph_node *node,
 static enum kol_status ask(struct lake *lake, const struct score_models *models, const char *kol,
                            struct lake_scoring *out, struct kol_error *err)
 {
+    static const char *const tables[] = {"gold.kol_scores"};
     struct graph graph;
     struct buf sql = {0};
-    enum kol_status status = graph_load(lake, out->session, &graph, err);
+    enum kol_status status = graph_load(lake, out->session, tables, 1, &graph, err);
     if (status != KOL_OK) {
         return status;
     }
-    const struct graph_node *node = graph_find(&graph, "gold.kol_scores");
+    const struct graph_node *node = graph_find(&graph, tables[0]);
     status = view_inputs(lake, out->session, node, err);
     if (status == KOL_OK) {
         put_select(&sql, node, models, kol);
