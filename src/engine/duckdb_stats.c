@@ -350,6 +350,20 @@ static struct ice_column_stats *stats_of(struct ice_data_file *file, int32_t fie
     return NULL;
 }
 
+/* Columns of reals that are asked about together. */
+enum reals { REALS_WITHOUT_NULLS, REALS_WITH_NULLS };
+
+/* The statistics of a column of reals of this kind; NULL: it is none, or has no value at all. */
+static struct ice_column_stats *asked_of(struct ice_data_file *file, const struct ice_field *field,
+                                         enum reals kind)
+{
+    struct ice_column_stats *stats = is_real(field) ? stats_of(file, field->id) : NULL;
+    if (!stats || (stats->nulls == 0) != (kind == REALS_WITHOUT_NULLS)) {
+        return NULL;
+    }
+    return stats->values < 0 || stats->nulls < stats->values ? stats : NULL;
+}
+
 /* Three cells a column from `cell` on: least and greatest value that is no NaN, NaNs. */
 static void take_real(const struct engine_result *result, size_t cell,
                       const struct ice_field *field, struct arena *arena,
@@ -381,16 +395,17 @@ static void put_real(const struct ice_field *field, bool nans, struct buf *sql)
     buf_free(&name);
 }
 
-static void put_reals(const struct ice_schema *schema, const char *path, bool nans, struct buf *sql)
+static void put_reals(const struct ice_schema *schema, struct ice_data_file *file, enum reals kind,
+                      bool nans, struct buf *sql)
 {
     for (size_t i = 0; i < schema->count; i++) {
-        if (is_real(&schema->fields[i])) {
+        if (asked_of(file, &schema->fields[i], kind)) {
             put_real(&schema->fields[i], nans, sql);
         }
     }
     if (sql->len) {
         buf_puts(sql, " FROM read_parquet(");
-        engine_quote_path_(sql, str_of(path));
+        engine_quote_path_(sql, str_of(file->path));
         buf_puts(sql, ", hive_partitioning = false)");
     }
 }
@@ -407,13 +422,13 @@ static bool has_nans(const struct engine_result *result)
 }
 
 static enum kol_status ask_of_reals(struct engine_session *session, const struct ice_schema *schema,
-                                    const char *path, bool nans, struct engine_result **out,
-                                    struct kol_error *err)
+                                    struct ice_data_file *file, enum reals kind, bool nans,
+                                    struct engine_result **out, struct kol_error *err)
 {
     struct buf sql = {0};
     size_t rows;
     *out = NULL;
-    put_reals(schema, path, nans, &sql);
+    put_reals(schema, file, kind, nans, &sql);
     enum kol_status status = KOL_OK;
     if (sql.len) {
         status = engine_query_whole_(session, sql.ptr, out, err);
@@ -427,28 +442,45 @@ static enum kol_status ask_of_reals(struct engine_session *session, const struct
 
 /* Least and greatest values alone cost little; counting NaNs in many columns takes as long as
  * writing them, and files with one are rare. */
-static enum kol_status look_at_reals(struct engine_session *session,
-                                     const struct ice_schema *schema, struct arena *arena,
-                                     struct ice_data_file *file, struct kol_error *err)
+static enum kol_status look_at_kind(struct engine_session *session, const struct ice_schema *schema,
+                                    struct arena *arena, struct ice_data_file *file,
+                                    enum reals kind, struct kol_error *err)
 {
     struct engine_result *result;
-    enum kol_status status = ask_of_reals(session, schema, file->path, false, &result, err);
+    enum kol_status status = ask_of_reals(session, schema, file, kind, false, &result, err);
     if (status == KOL_OK && result && has_nans(result)) {
         engine_result_free(&result);
-        status = ask_of_reals(session, schema, file->path, true, &result, err);
+        status = ask_of_reals(session, schema, file, kind, true, &result, err);
     }
     for (size_t i = 0, cell = 0; i < schema->count && status == KOL_OK && result; i++) {
         const struct ice_field *field = &schema->fields[i];
-        if (is_real(field)) {
-            struct ice_column_stats *stats = stats_of(file, field->id);
-            if (stats) {
-                take_real(result, cell, field, arena, stats);
-            }
+        struct ice_column_stats *stats = asked_of(file, field, kind);
+        if (stats) {
+            take_real(result, cell, field, arena, stats);
             cell += 3;
         }
     }
     engine_result_free(&result);
     return status;
+}
+
+/* The engine takes least and greatest values from the footer, where each row group has them for
+ * each column it is asked about. A row group of nulls alone has none, so that columns with nulls
+ * are asked about by themselves; those without a value not at all. */
+static enum kol_status look_at_reals(struct engine_session *session,
+                                     const struct ice_schema *schema, struct arena *arena,
+                                     struct ice_data_file *file, struct kol_error *err)
+{
+    for (size_t i = 0; i < schema->count; i++) {
+        struct ice_column_stats *stats =
+            is_real(&schema->fields[i]) ? stats_of(file, schema->fields[i].id) : NULL;
+        if (stats) {
+            stats->nans = 0;
+        }
+    }
+    enum kol_status status = look_at_kind(session, schema, arena, file, REALS_WITHOUT_NULLS, err);
+    return status == KOL_OK ? look_at_kind(session, schema, arena, file, REALS_WITH_NULLS, err)
+                            : status;
 }
 
 static void add_offset(struct arena *arena, struct ice_data_file *file, size_t *cap, int64_t offset)

@@ -190,6 +190,15 @@ static void test_statistics_hold_for_every_type(void **state)
          "SELECT CASE WHEN range = 299990 THEN 'nan'::DOUBLE WHEN range > 299000 THEN NULL "
          "ELSE range END AS v FROM range(300000)",
          true, true},
+        /* row groups of nulls alone, and of nothing but NaN */
+        {ONE(ICE_DOUBLE),
+         "SELECT CASE WHEN range < 200000 THEN NULL WHEN range > 290000 THEN range / 7 END AS v "
+         "FROM range(300000)",
+         true, true},
+        {ONE(ICE_DOUBLE),
+         "SELECT CASE WHEN range < 200000 THEN 'nan' ELSE range / 7 END::DOUBLE AS v FROM "
+         "range(300000)",
+         true, true},
         {ONE(ICE_DOUBLE), "SELECT 'nan'::DOUBLE AS v FROM range(3)", false, false},
         {ONE(ICE_DOUBLE), "SELECT NULL::DOUBLE AS v FROM range(3)", false, false},
         {ONE(ICE_DOUBLE), "SELECT 0.1::DOUBLE + 0.2 + range AS v FROM range(3)", true, true},
