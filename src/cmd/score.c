@@ -9,17 +9,23 @@
 #include "registry/registry.h"
 #include "version.h"
 
+struct scoring {
+    const struct invocation *call;
+    struct progress progress;
+};
+
 static void show_table(const struct etl_table_report *report, void *user)
 {
-    struct progress *progress = user;
+    struct progress *progress = &((struct scoring *)user)->progress;
     progress->total = (int64_t)report->count;
     progress_update(progress, (int64_t)report->number);
 }
 
 /* How many KOLs have each score, from which model. */
-static enum kol_status show_counts(const struct invocation *call, struct lake *lake,
+static enum kol_status show_counts(struct engine_session *session, void *user,
                                    struct kol_error *err)
 {
+    struct scoring *scoring = user;
     static const char sql[] =
         "WITH all_scores AS (SELECT count(trust_score) AS trust, max(trust_model_version) AS "
         "trust_model, count(success_score) AS success, coalesce(max(success_model_version), "
@@ -29,18 +35,13 @@ static enum kol_status show_counts(const struct invocation *call, struct lake *l
         "SELECT 'success', success, success_model FROM all_scores UNION ALL "
         "SELECT 'trending', trending, NULL FROM all_scores UNION ALL "
         "SELECT 'composite', composite, NULL FROM all_scores";
-    struct lake_reader reader;
     struct engine_result *result = NULL;
-    enum kol_status status = lake_reader_open(lake, "gold", "kol_scores", &reader, err);
-    if (status != KOL_OK) {
-        return status;
-    }
-    status = engine_query(reader.session, sql, &result, err);
+    progress_end(&scoring->progress);
+    enum kol_status status = engine_query(session, sql, &result, err);
     if (status == KOL_OK) {
-        status = command_print_answer(call, result, 0, NULL, NULL, err);
+        status = command_print_answer(scoring->call, result, 0, NULL, NULL, err);
     }
     engine_result_free(&result);
-    lake_reader_close(&reader);
     return status;
 }
 
@@ -49,7 +50,7 @@ static enum kol_status score_all(const struct invocation *call, struct lake *lak
 {
     static const char *const tables[] = {"gold.kol_scores"};
     char run_id[40];
-    struct progress progress;
+    struct scoring scoring = {.call = call};
     const int64_t begun = clock_mono_ns();
     const struct etl_options options = {
         .lake = lake,
@@ -59,14 +60,12 @@ static enum kol_status score_all(const struct invocation *call, struct lake *lak
         .rescore = true,
         .models = models,
         .on_table = show_table,
-        .user = &progress,
+        .on_end = show_counts,
+        .user = &scoring,
     };
-    progress_begin(&progress, "score", "tables", 0, 0);
+    progress_begin(&scoring.progress, "score", "tables", 0, 0);
     enum kol_status status = etl_run(&options, run_id, err);
-    progress_end(&progress);
-    if (status == KOL_OK) {
-        status = show_counts(call, lake, err);
-    }
+    progress_end(&scoring.progress);
     if (status == KOL_OK) {
         fprintf(stderr,
                 "gold.kol_scores is made after %.1f s; `kol etl` carries it on to the rankings and "
