@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 
 _Noreturn void kol_panic(const char *format, ...)
 {
@@ -32,6 +33,21 @@ void *mem_zalloc(size_t count, size_t size)
     if (!memory) {
         kol_panic("out of memory (%zu x %zu bytes asked for)", count, size);
     }
+    return memory;
+}
+
+void *mem_alloc_large(size_t size)
+{
+    const size_t page = 2 << 20;
+    if (size < page) {
+        return mem_alloc(size);
+    }
+    const size_t rounded = (size + page - 1) / page * page;
+    void *memory = aligned_alloc(page, rounded);
+    if (!memory) {
+        kol_panic("out of memory (%zu bytes asked for)", size);
+    }
+    (void)madvise(memory, rounded, MADV_HUGEPAGE); /* small pages do as well */
     return memory;
 }
 

@@ -12,6 +12,9 @@
 
 void *mem_alloc(size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_zalloc(size_t count, size_t size) __attribute__((malloc, returns_nonnull));
+/* For a table of megabytes that is read and written at random: in large pages, where the system
+ * gives them to who asks. */
+void *mem_alloc_large(size_t size) __attribute__((malloc, returns_nonnull));
 void *mem_realloc(void *old, size_t size) __attribute__((returns_nonnull));
 char *mem_strdup(const char *text) __attribute__((malloc, returns_nonnull));
 char *mem_strndup(const char *text, size_t len) __attribute__((malloc, returns_nonnull));

@@ -101,9 +101,10 @@ enum kol_status cmd_score(const struct invocation *call, struct kol_error *err)
     struct lake *lake = NULL;
     struct score_models models = {0};
     const char *kol = flag_text(call, "kol");
-    enum kol_status status = command_load_models(call, &models, err);
+    enum kol_status status = command_open_lake(call, false, &lake, err);
     if (status == KOL_OK) {
-        status = command_open_lake(call, false, &lake, err);
+        lake_engine_ahead(lake);
+        status = command_load_models(call, &models, err);
     }
     if (status == KOL_OK) {
         status =

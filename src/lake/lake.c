@@ -5,6 +5,7 @@
 
 #include <errno.h>
 #include <limits.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -74,6 +75,82 @@ static enum kol_status check_home(const struct lake *lake, bool read_only, bool 
     return status;
 }
 
+/* ---- its engine ---- */
+
+/* An engine that is being opened. */
+struct lake_ahead {
+    struct lake *lake;
+    pthread_t thread;
+    struct engine *engine;
+    enum kol_status status;
+    struct kol_error error;
+};
+
+static enum kol_status open_engine(const struct lake *lake, struct engine **out,
+                                   struct kol_error *err)
+{
+    struct buf temp = {0};
+    buf_printf(&temp, "%s/engine-%d-%lld", lake->staging, (int)getpid(),
+               (long long)clock_mono_ns());
+    const struct engine_options options = {
+        .temp = temp.ptr, .memory_bytes = lake->memory_bytes, .threads = lake->threads};
+    enum kol_status status = engine_open(&options, out, err);
+    buf_free(&temp);
+    return status;
+}
+
+static void *open_ahead(void *arg)
+{
+    struct lake_ahead *ahead = arg;
+    ahead->status = open_engine(ahead->lake, &ahead->engine, &ahead->error);
+    return NULL;
+}
+
+/* Without a thread there is nothing ahead. */
+void lake_engine_ahead(struct lake *lake)
+{
+    struct lake_ahead *ahead = mem_zalloc(1, sizeof *ahead);
+    ahead->lake = lake;
+    if (!lake->ahead && pthread_create(&ahead->thread, NULL, open_ahead, ahead) == 0) {
+        lake->ahead = ahead;
+    } else {
+        free(ahead);
+    }
+}
+
+/* Whoever comes first has it. */
+static struct lake_ahead *claim(struct lake *lake)
+{
+    return __atomic_exchange_n(&lake->ahead, NULL, __ATOMIC_ACQ_REL);
+}
+
+static enum kol_status finish(struct lake_ahead *ahead, struct engine **out, struct kol_error *err)
+{
+    pthread_join(ahead->thread, NULL);
+    *out = ahead->engine;
+    const enum kol_status status =
+        ahead->status == KOL_OK ? KOL_OK : kol_fail(err, ahead->status, "%s", ahead->error.message);
+    free(ahead);
+    return status;
+}
+
+enum kol_status lake_engine(struct lake *lake, struct engine **out, struct kol_error *err)
+{
+    struct lake_ahead *ahead = claim(lake);
+    return ahead ? finish(ahead, out, err) : open_engine(lake, out, err);
+}
+
+static void close_ahead(struct lake *lake)
+{
+    struct engine *engine;
+    struct lake_ahead *ahead = claim(lake);
+    if (ahead && finish(ahead, &engine, NULL) == KOL_OK) {
+        engine_close(&engine);
+    }
+}
+
+/* ---- opening ---- */
+
 static enum kol_status open_parts(struct lake *lake, const struct lake_options *options,
                                   struct kol_error *err)
 {
@@ -119,6 +196,7 @@ enum kol_status lake_open(const struct lake_options *options, struct lake **out,
 void lake_close(struct lake **lake)
 {
     if (*lake) {
+        close_ahead(*lake);
         catalog_close(&(*lake)->catalog);
         storage_close(&(*lake)->storage);
         free((*lake)->folder);
@@ -223,18 +301,6 @@ int lake_threads(const struct lake *lake)
 {
     const long cpus = lake->threads ? lake->threads : sysconf(_SC_NPROCESSORS_ONLN);
     return cpus < 1 ? 1 : (int)cpus;
-}
-
-enum kol_status lake_engine(struct lake *lake, struct engine **out, struct kol_error *err)
-{
-    struct buf temp = {0};
-    buf_printf(&temp, "%s/engine-%d-%lld", lake->staging, (int)getpid(),
-               (long long)clock_mono_ns());
-    const struct engine_options options = {
-        .temp = temp.ptr, .memory_bytes = lake->memory_bytes, .threads = lake->threads};
-    enum kol_status status = engine_open(&options, out, err);
-    buf_free(&temp);
-    return status;
 }
 
 /* ---- pinned versions ---- */

@@ -19,9 +19,10 @@ struct lake {
     char *staging; /* DATA/lake/.staging */
     struct storage *storage;
     struct catalog *catalog;
-    const char *sql_folder; /* lake.sql: the user's own SELECTs, or NULL */
-    int64_t memory_bytes;   /* lake.memory: for the engine */
-    int threads;            /* lake.threads */
+    const char *sql_folder;   /* lake.sql: the user's own SELECTs, or NULL */
+    int64_t memory_bytes;     /* lake.memory: for the engine */
+    int threads;              /* lake.threads */
+    struct lake_ahead *ahead; /* an engine that is being opened, or NULL */
 };
 
 struct lake_options {
@@ -46,6 +47,11 @@ enum kol_status lake_ensure(struct lake *lake, const struct lake_table *table,
 
 /* How many threads its engines have: lake.threads, or one per CPU. */
 int lake_threads(const struct lake *lake);
+
+/* Begins to open the engine that the next lake_engine() gives, on a thread of its own: for a
+ * command that has something else to read meanwhile. One that nobody asks for ends with the lake.
+ */
+void lake_engine_ahead(struct lake *lake);
 
 /* An engine in memory that spills under the staging folder. */
 enum kol_status lake_engine(struct lake *lake, struct engine **out,

@@ -93,7 +93,7 @@ enum kol_status since_read(struct engine_session *session, const char *columns,
     }
     struct since *made = mem_zalloc(1, sizeof *made);
     slots_init(&made->who, rows);
-    made->rows = mem_alloc((made->who.mask + 1) * sizeof *made->rows);
+    made->rows = mem_alloc_large((made->who.mask + 1) * sizeof *made->rows);
     made->left = rows;
     *since = made;
     buf_printf(&sql, "SELECT count(kol_since_put(%s)) FROM %s", columns, relation);

@@ -13,7 +13,7 @@ void slots_init(struct slots *slots, int64_t rows)
     while (size < 2 * (uint64_t)rows) {
         size *= 2;
     }
-    *slots = (struct slots){mem_alloc(size * sizeof *slots->hashes), size - 1};
+    *slots = (struct slots){mem_alloc_large(size * sizeof *slots->hashes), size - 1};
     /* Written now: pages of zeros that are first read and then written cost a fault each time, and
      * an interrupt of the other threads. */
     memset(slots->hashes, 0, size * sizeof *slots->hashes);
