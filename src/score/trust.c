@@ -1,6 +1,7 @@
 /* trust.c: the trust score: features, the model, and what its probability says. */
 #include <math.h>
 
+#include "base/bytes.h"
 #include "score/score.h"
 
 enum { BLOCK = 64 }; /* accounts whose features are on the stack at once: 15 kB */
@@ -35,15 +36,26 @@ static void take_ranges(const struct gbdt_model *model, struct ranges *ranges)
     }
 }
 
+/* Bit i is out[i], which is 0 or 1. The factor brings the bytes of each eight, the first of which
+ * is the lowest, to the eight highest bits: byte k by 56 - 7k. */
+static uint32_t pack(const char out[32])
+{
+    uint32_t bits = 0;
+    for (int i = 0; i < 32; i += 8) {
+        bits |= (uint32_t)(bytes_load64(out + i) * UINT64_C(0x0102040810204080) >> 56) << i;
+    }
+    return bits;
+}
+
 /* What is unknown is not outside: it is neither less nor more. */
 static uint32_t outside(const struct gbdt_model *model, const struct ranges *ranges,
                         const double *features)
 {
-    uint32_t bits = 0;
+    char out[32] = {0};
     for (size_t i = 0; i < TRUST_FEATURES; i++) {
-        const int out = (features[i] < ranges->low[i]) | (features[i] > ranges->high[i]);
-        bits |= (uint32_t)out << i;
+        out[i] = (char)((features[i] < ranges->low[i]) | (features[i] > ranges->high[i]));
     }
+    uint32_t bits = pack(out);
     for (size_t i = 0; ranges->others >> i; i++) {
         if (ranges->others >> i & 1) {
             bits |= (uint32_t)!gbdt_in_range(model, i, features[i]) << i;
