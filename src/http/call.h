@@ -299,6 +299,40 @@ enum MHD_Result http_send_stream(struct http_call *call);
  * throws away what still comes. False: it could not be sent. */
 bool http_send_last_word(struct http_call *call, struct http_answer *answer);
 
+/* ---- responses that are kept (ready.c); on one event thread alone ---- */
+
+/* The headers that differ from one sending of an answer to the next. */
+enum http_differing {
+    DIFFERING_CACHE_STATUS,
+    DIFFERING_AGE,
+    DIFFERING_REQUEST_ID,
+    DIFFERING_RATE_LIMIT,
+    DIFFERING_RATE_REMAINING,
+    DIFFERING_RATE_RESET,
+    HTTP_DIFFERING
+};
+extern const char *const http_differing_names[HTTP_DIFFERING];
+
+/* What all else in a response follows from. The texts are compared as pointers. */
+struct http_likeness {
+    const struct http_answer *answer;
+    enum http_coding coding;
+    const char *cache_control, *vary;
+};
+
+struct http_ready;
+struct http_ready *http_ready_new(void);
+/* No connection of the thread is there any more. NULL inside is fine. */
+void http_ready_free(struct http_ready **ready);
+/* A kept response like this one, its differing headers now with these values ("": without that
+ * header); NULL: none. It stays the keeper's, and is to be queued before the next look. */
+struct MHD_Response *http_ready_find(struct http_ready *ready, const struct http_likeness *likeness,
+                                     const char *const values[HTTP_DIFFERING]);
+/* Takes a response that was queued, with these values, if its like was sent before; false: it is
+ * the caller's still. */
+bool http_ready_keep(struct http_ready *ready, const struct http_likeness *likeness,
+                     const char *const values[HTTP_DIFFERING], struct MHD_Response *response);
+
 /* ---- requests (request.c) ---- */
 
 void *http_request_line(void *user, const char *target, struct MHD_Connection *mhd);
@@ -389,6 +423,7 @@ void http_loop_quiesce(struct http_loop *loop);
 /* No connection may sleep any more. NULL inside is fine. */
 void http_loop_stop(struct http_loop **loop);
 struct http_door *http_loop_door(const struct http_loop *loop);
+struct http_ready *http_loop_ready(const struct http_loop *loop);
 /* On an event thread: a request or a connection has ended. */
 void http_loop_ended(void);
 /* Has a suspended connection go on; from any thread. */

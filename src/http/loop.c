@@ -31,6 +31,7 @@ struct http_loop {
     struct MHD_Daemon *daemon;
     pthread_t thread;
     bool started;
+    struct http_ready *ready;
     int clients;        /* the daemon's epoll: readable when one of its clients is ready */
     int wake;           /* an eventfd: readable when a connection was resumed by another thread */
     _Atomic bool woken; /* `wake` is written and not yet read */
@@ -206,6 +207,11 @@ struct http_door *http_loop_door(const struct http_loop *loop)
     return loop->door;
 }
 
+struct http_ready *http_loop_ready(const struct http_loop *loop)
+{
+    return loop->ready;
+}
+
 enum kol_status http_loop_start(struct http_door *door, size_t place, unsigned connections,
                                 struct http_loop **out, struct kol_error *err)
 {
@@ -213,6 +219,7 @@ enum kol_status http_loop_start(struct http_door *door, size_t place, unsigned c
     *out = loop;
     loop->door = door;
     loop->place = place;
+    loop->ready = http_ready_new();
     loop->wake = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     loop->daemon = loop->wake >= 0 ? start_daemon(loop, connections) : NULL;
     const union MHD_DaemonInfo *info =
@@ -254,6 +261,7 @@ void http_loop_stop(struct http_loop **loop_at)
         }
         MHD_stop_daemon(loop->daemon);
     }
+    http_ready_free(&loop->ready);
     if (loop->wake >= 0) {
         close(loop->wake);
     }

@@ -1,8 +1,9 @@
 /*
  * send.c: an answer on its way out: which form of it, with which headers, or 304 instead.
  *
- * The response of the library is made for each request (its headers belong to it), the bytes are
- * the answer's own and shared. All of this runs on the event thread of the connection.
+ * The response of the library is made for each request (its headers belong to it) or, for what is
+ * sent often, taken from those that are kept (ready.c); the bytes are the answer's own and shared.
+ * All of this runs on the event thread of the connection.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -96,16 +97,59 @@ static void add(struct MHD_Response *response, const char *name, const char *val
     MHD_add_response_header(response, name, value);
 }
 
-static void add_number(struct MHD_Response *response, const char *name, int64_t number)
+enum { NUMBER_MAX = 24 };
+
+/* The digits of a number, 0 for one below; at the end of `text`. */
+static const char *put_number(int64_t number, char text[NUMBER_MAX])
 {
-    char text[24], *at = text + sizeof text - 1;
+    char *at = text + NUMBER_MAX - 1;
     *at = '\0';
     uint64_t rest = number > 0 ? (uint64_t)number : 0;
     do {
         *--at = (char)('0' + rest % 10);
         rest /= 10;
     } while (rest);
-    add(response, name, at);
+    return at;
+}
+
+/* The differing headers of one sending. */
+struct differing {
+    const char *values[HTTP_DIFFERING];
+    char numbers[HTTP_DIFFERING][NUMBER_MAX];
+};
+
+static void put_differing(struct differing *out, enum http_differing which, int64_t number)
+{
+    out->values[which] = put_number(number, out->numbers[which]);
+}
+
+/* `answer` says that these of the answer are meant, too: a stream has none. */
+static void take_differing(const struct http_call *call, bool answer, struct differing *out)
+{
+    for (size_t i = 0; i < HTTP_DIFFERING; i++) {
+        out->values[i] = "";
+    }
+    out->values[DIFFERING_REQUEST_ID] = call->id;
+    if (answer) {
+        out->values[DIFFERING_CACHE_STATUS] = call->cache_status;
+    }
+    if (answer && call->age_us >= 0) {
+        put_differing(out, DIFFERING_AGE, call->age_us / CLOCK_US_PER_SECOND);
+    }
+    if (call->rate.limit) {
+        put_differing(out, DIFFERING_RATE_LIMIT, call->rate.limit);
+        put_differing(out, DIFFERING_RATE_REMAINING, call->rate.remaining);
+        put_differing(out, DIFFERING_RATE_RESET, call->rate.reset_s);
+    }
+}
+
+static void add_differing(struct MHD_Response *response, const struct differing *differing)
+{
+    for (size_t i = 0; i < HTTP_DIFFERING; i++) {
+        if (*differing->values[i]) {
+            add(response, http_differing_names[i], differing->values[i]);
+        }
+    }
 }
 
 static bool has_header(const struct http_answer *answer, const char *name)
@@ -129,8 +173,8 @@ static void add_own(struct MHD_Response *response, const struct http_answer *ans
     }
 }
 
-static void add_vary(struct http_call *call, const struct http_answer *answer,
-                     struct MHD_Response *response)
+/* NULL: the answer varies by nothing. */
+static const char *vary_of(const struct http_call *call, const struct http_answer *answer)
 {
     static const char *const texts[] = {
         NULL,
@@ -154,15 +198,22 @@ static void add_vary(struct http_call *call, const struct http_answer *answer,
     const char *cors = call->server->cors;
     unsigned which = (answer && answer->varies ? 1u : 0u) | (many_types ? 2u : 0u) |
                      (cors && strcmp(cors, "*") != 0 ? 4u : 0u) | (call->by_cookie ? 8u : 0u);
-    if (texts[which]) {
-        add(response, "Vary", texts[which]);
-    }
+    return texts[which];
+}
+
+/* True where the connection ends behind the answer. */
+static bool closes(const struct http_call *call)
+{
+    return call->close || atomic_load_explicit(&call->server->stopping, memory_order_relaxed);
 }
 
 /* What every answer carries, whatever it is. */
-static void add_common(struct http_call *call, struct MHD_Response *response)
+static void add_common(const struct http_call *call, const char *vary,
+                       struct MHD_Response *response)
 {
-    add(response, "X-Request-Id", call->id);
+    if (vary) {
+        add(response, "Vary", vary);
+    }
     add(response, "X-Content-Type-Options", "nosniff");
     if (call->allow_origin) {
         add(response, "Access-Control-Allow-Origin", call->allow_origin);
@@ -170,12 +221,7 @@ static void add_common(struct http_call *call, struct MHD_Response *response)
             "ETag, Age, Cache-Status, X-Request-Id, Retry-After, RateLimit-Limit, "
             "RateLimit-Remaining, RateLimit-Reset, *"); /* "*": what the app adds */
     }
-    if (call->rate.limit) {
-        add_number(response, "RateLimit-Limit", call->rate.limit);
-        add_number(response, "RateLimit-Remaining", call->rate.remaining);
-        add_number(response, "RateLimit-Reset", call->rate.reset_s);
-    }
-    if (call->close || atomic_load_explicit(&call->server->stopping, memory_order_relaxed)) {
+    if (closes(call)) {
         add(response, "Connection", "close");
     }
 }
@@ -189,26 +235,21 @@ static const char *cache_control(const struct http_call *call, const struct http
     return is_private ? answer->cache_private : answer->cache_public;
 }
 
-static void add_headers(struct http_call *call, const struct http_answer *answer,
-                        const struct http_form *form, enum http_coding coding,
+static void add_headers(const struct http_call *call, const struct http_likeness *likeness,
                         struct MHD_Response *response)
 {
+    const struct http_answer *answer = likeness->answer;
+    const struct http_form *form = &answer->forms[likeness->coding];
     if (answer->status != 204) {
         add(response, "Content-Type", answer->type);
     }
     if (form->etag[0]) {
         add(response, "ETag", form->etag);
     }
-    if (coding != CODING_IDENTITY) {
-        add(response, "Content-Encoding", http_coding_names[coding]);
+    if (likeness->coding != CODING_IDENTITY) {
+        add(response, "Content-Encoding", http_coding_names[likeness->coding]);
     }
-    add(response, "Cache-Control", cache_control(call, answer));
-    if (call->cache_status[0]) {
-        add(response, "Cache-Status", call->cache_status);
-    }
-    if (call->age_us >= 0) {
-        add_number(response, "Age", call->age_us / CLOCK_US_PER_SECOND);
-    }
+    add(response, "Cache-Control", likeness->cache_control);
     if (answer->html) {
         if (!has_header(answer, "Content-Security-Policy")) {
             add(response, "Content-Security-Policy", "frame-ancestors 'none'");
@@ -216,8 +257,7 @@ static void add_headers(struct http_call *call, const struct http_answer *answer
         /* With none at all a browser keeps from us as well which page a form is posted from. */
         add(response, "Referrer-Policy", "same-origin");
     }
-    add_vary(call, answer, response);
-    add_common(call, response);
+    add_common(call, likeness->vary, response);
     add_own(response, answer);
 }
 
@@ -226,6 +266,44 @@ static void add_headers(struct http_call *call, const struct http_answer *answer
 static void let_go(void *answer)
 {
     http_answer_release(answer);
+}
+
+/* Makes a response for this request and queues it. `keep`: it may be kept. Takes the hold. */
+static enum MHD_Result send_new(struct http_call *call, struct http_answer *answer,
+                                const struct http_likeness *likeness,
+                                const struct differing *differing, bool unchanged, bool keep)
+{
+    const struct http_form *form = &answer->forms[likeness->coding];
+    const size_t len = unchanged ? 0 : form->len;
+    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
+        len, len ? form->bytes : NULL, let_go, answer);
+    if (!response) {
+        http_answer_release(answer);
+        return MHD_NO;
+    }
+    add_headers(call, likeness, response);
+    add_differing(response, differing);
+    enum MHD_Result result = MHD_queue_response(call->mhd, (unsigned)call->status, response);
+    if (!keep || result != MHD_YES ||
+        !http_ready_keep(http_loop_ready(call->loop), likeness, differing->values, response)) {
+        MHD_destroy_response(response);
+    }
+    return result;
+}
+
+/* The same for what is sent whole and may have been sent before. */
+static enum MHD_Result send_known(struct http_call *call, struct http_answer *answer,
+                                  const struct http_likeness *likeness,
+                                  const struct differing *differing)
+{
+    struct MHD_Response *kept =
+        http_ready_find(http_loop_ready(call->loop), likeness, differing->values);
+    if (!kept) {
+        return send_new(call, answer, likeness, differing, false, true);
+    }
+    enum MHD_Result result = MHD_queue_response(call->mhd, (unsigned)call->status, kept);
+    http_answer_release(answer); /* the response has a hold of its own */
+    return result;
 }
 
 enum MHD_Result http_send(struct http_call *call, struct http_answer *answer)
@@ -241,20 +319,15 @@ enum MHD_Result http_send(struct http_call *call, struct http_answer *answer)
     bool reads = !call->match.route || call->match.route->method == HTTP_GET;
     bool unchanged =
         none_match.len && reads && answer->status == 200 && none_match_hits(none_match, form->etag);
-    int status = unchanged ? 304 : answer->status;
-    size_t len = unchanged ? 0 : form->len;
-    struct MHD_Response *response = MHD_create_response_from_buffer_with_free_callback_cls(
-        len, len ? form->bytes : NULL, let_go, answer);
-    if (!response) {
-        http_answer_release(answer);
-        return MHD_NO;
-    }
-    add_headers(call, answer, form, coding, response);
-    call->status = status;
-    call->sent = call->head ? 0 : len;
-    enum MHD_Result result = MHD_queue_response(call->mhd, (unsigned)status, response);
-    MHD_destroy_response(response);
-    return result;
+    struct differing differing;
+    const struct http_likeness likeness = {answer, coding, cache_control(call, answer),
+                                           vary_of(call, answer)};
+    take_differing(call, true, &differing);
+    call->status = unchanged ? 304 : answer->status;
+    call->sent = call->head || unchanged ? 0 : form->len;
+    const bool alone = unchanged || answer->status != 200 || call->allow_origin || closes(call);
+    return alone ? send_new(call, answer, &likeness, &differing, unchanged, false)
+                 : send_known(call, answer, &likeness, &differing);
 }
 
 /* What the handler put before it began to stream. */
@@ -277,6 +350,7 @@ static void add_put(const struct http_call *call, struct MHD_Response *response)
 enum MHD_Result http_send_stream(struct http_call *call)
 {
     enum { BLOCK = 32 * 1024 };
+    struct differing differing;
     http_stream_hold(call->stream);
     struct MHD_Response *response = MHD_create_response_from_callback(
         MHD_SIZE_UNKNOWN, BLOCK, http_stream_read, call->stream, http_stream_release);
@@ -287,8 +361,9 @@ enum MHD_Result http_send_stream(struct http_call *call)
     add(response, "Content-Type", http_stream_type(call->stream));
     add(response, "Cache-Control", "no-store");
     add_put(call, response);
-    add_vary(call, NULL, response);
-    add_common(call, response);
+    add_common(call, vary_of(call, NULL), response);
+    take_differing(call, false, &differing);
+    add_differing(response, &differing);
     call->status = 200;
     enum MHD_Result result = MHD_queue_response(call->mhd, 200, response);
     MHD_destroy_response(response);

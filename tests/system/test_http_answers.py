@@ -3,6 +3,7 @@
 import gzip
 import http.client
 import json
+import random
 import socket
 import ssl
 import subprocess
@@ -205,6 +206,73 @@ def test_a_hit_says_where_it_came_from(plain):
         "public, max-age=60, stale-while-revalidate=30, stale-if-error=600"
     )
     assert plain.ask("/worker").headers["cache-control"] == "no-store"
+
+
+def test_an_answer_that_is_sent_again_and_again_says_nothing_of_others(serve):
+    """One event thread, several connections, requests of all kinds in any order, also several at once:
+    each gets what is its own, though much of what it gets is kept from one to the next."""
+    server = serve("shared=1", "threads=1", "rate_per_minute=1", "burst=3000", "cors_origins=https://a.example")
+    etags = {
+        coding: server.ask("/hit", headers={"Accept-Encoding": coding, "X-API-Key": "admin-key"}).headers["etag"]
+        for coding in ("identity", "gzip")
+    }
+    left = {"": 3000, "reader-key": 3000}
+    dice = random.Random(5)
+    sockets = [server.connect() for _ in range(4)]
+    streams = [sock.makefile("rb") for sock in sockets]
+    bodies = set()
+
+    def request(number):
+        coding = dice.choice(("identity", "gzip"))
+        asked = {"Host": "x", "X-Age": str(dice.choice((-1, 0, 5, 50))), "Accept-Encoding": coding}
+        some = {
+            "X-Request-Id": f"mine-{number}",
+            "If-None-Match": etags[dice.choice(tuple(etags))],
+            "X-API-Key": "reader-key",
+            "Origin": "https://a.example",
+        }
+        asked |= {name: value for name, value in some.items() if dice.random() < 0.2}
+        return dice.choice(("GET", "GET", "HEAD")), asked
+
+    def check(method, asked, answer):
+        headers, coding = answer.headers, asked["Accept-Encoding"]
+        unchanged = asked.get("If-None-Match") == etags[coding]
+        assert answer.status == (304 if unchanged else 200)
+        assert headers["etag"] == etags[coding]
+        assert headers.get("content-encoding", "identity") == coding
+        assert headers["x-request-id"] == asked.get("X-Request-Id", headers["x-request-id"])
+        ids.add(headers["x-request-id"])
+        age = int(asked["X-Age"])
+        assert headers.get("age") == (str(age) if age >= 0 else None)
+        assert headers["cache-status"] == f"made-up; hit; ttl={60 - age}"
+        assert headers["cache-control"].split(",")[0] == ("private" if "X-API-Key" in asked else "public")
+        assert headers.get("access-control-allow-origin") == asked.get("Origin")
+        assert headers["vary"] == "Accept-Encoding, Origin"
+        who = asked.get("X-API-Key", "")
+        left[who] -= 1
+        assert (headers["ratelimit-limit"], headers["ratelimit-remaining"]) == ("3000", str(left[who]))
+        assert "connection" not in headers
+        if method == "GET" and not unchanged:
+            bodies.add(decoded(answer))
+
+    ids, sent = set(), 0
+    while sent < 2000:
+        at = dice.randrange(len(sockets))
+        batch = [request(sent + i) for i in range(dice.choice((1, 1, 1, 3)))]
+        text = "".join(
+            f"{method} /hit HTTP/1.1\r\n" + "".join(f"{k}: {v}\r\n" for k, v in asked.items()) + "\r\n"
+            for method, asked in batch
+        )
+        sockets[at].sendall(text.encode())
+        for method, asked in batch:
+            check(method, asked, read_answer(streams[at], head=method == "HEAD"))
+        sent += len(batch)
+    assert len(ids) == sent and len(bodies) == 1
+    (body,) = bodies
+    assert len(body) > 1000
+    for sock, stream in zip(sockets, streams):
+        stream.close()
+        sock.close()
 
 
 # ---- keys, rates, origins ----
