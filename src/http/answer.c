@@ -51,20 +51,38 @@ static void take_form(struct http_answer *answer, enum http_coding coding, struc
     buf_free(bytes);
 }
 
-static void make_cache_control(const char *scope, const struct http_policy *policy, char *out,
-                               size_t size)
+/* Appends a directive with its seconds; a policy's are of at most ten digits. Without printf, as it
+ * is done for each answer. */
+static char *put_seconds(char *at, const char *directive, int seconds)
+{
+    char digits[12];
+    size_t count = 0;
+    at = stpcpy(at, directive);
+    for (unsigned rest = seconds > 0 ? (unsigned)seconds : 0; rest || !count; rest /= 10) {
+        digits[count++] = (char)('0' + rest % 10);
+    }
+    while (count) {
+        *at++ = digits[--count];
+    }
+    *at = '\0';
+    return at;
+}
+
+/* The longest is "private, max-age=2147483647, stale-while-revalidate=2147483647,
+ * stale-if-error=2147483647". */
+static void make_cache_control(const char *scope, const struct http_policy *policy,
+                               char out[HTTP_CACHE_CONTROL_MAX])
 {
     if (policy->fresh <= 0 && policy->stale <= 0 && policy->error <= 0) {
-        snprintf(out, size, "no-store");
+        strcpy(out, "no-store");
         return;
     }
-    int len = snprintf(out, size, "%s, max-age=%d", scope, policy->fresh);
+    char *at = put_seconds(stpcpy(out, scope), ", max-age=", policy->fresh);
     if (policy->stale > 0) {
-        len +=
-            snprintf(out + len, size - (size_t)len, ", stale-while-revalidate=%d", policy->stale);
+        at = put_seconds(at, ", stale-while-revalidate=", policy->stale);
     }
     if (policy->error > 0) {
-        snprintf(out + len, size - (size_t)len, ", stale-if-error=%d", policy->error);
+        put_seconds(at, ", stale-if-error=", policy->error);
     }
 }
 
@@ -116,10 +134,8 @@ struct http_answer *http_answer_new(const struct http_answer_options *options, s
     answer->html = strncmp(answer->type, "text/html", 9) == 0;
     answer->policy = options->policy;
     answer->headers = split_headers(options->headers);
-    make_cache_control("public", &options->policy, answer->cache_public,
-                       sizeof answer->cache_public);
-    make_cache_control("private", &options->policy, answer->cache_private,
-                       sizeof answer->cache_private);
+    make_cache_control("public", &options->policy, answer->cache_public);
+    make_cache_control("private", &options->policy, answer->cache_private);
     struct buf hash = {0};
     copy_form(answer, CODING_IDENTITY, body);
     if (answer->status == 200) {

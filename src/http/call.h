@@ -102,6 +102,8 @@ void http_crowd_leave(struct http_crowd *crowd, const struct http_address *addre
 
 /* ---- answers (answer.c) ---- */
 
+enum { HTTP_CACHE_CONTROL_MAX = 96 };
+
 struct http_form {
     char *bytes; /* NULL: not made */
     size_t len;
@@ -117,8 +119,8 @@ struct http_answer {
     size_t instance_at; /* a problem that many requests may get: where in its plain body the id of
                            each goes in; 0: it is complete */
     struct http_policy policy;
-    char cache_public[96], cache_private[96]; /* Cache-Control */
-    char *headers;                            /* name NUL value NUL ... NUL */
+    char cache_public[HTTP_CACHE_CONTROL_MAX], cache_private[HTTP_CACHE_CONTROL_MAX];
+    char *headers; /* name NUL value NUL ... NUL */
     struct http_form forms[CODING_COUNT];
 };
 
