@@ -2,6 +2,7 @@
 #include "base/mem.h"
 
 #include <stdarg.h>
+#include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -42,8 +43,8 @@ void *mem_alloc_large(size_t size)
     if (size < page) {
         return mem_alloc(size);
     }
-    const size_t rounded = (size + page - 1) / page * page;
-    void *memory = aligned_alloc(page, rounded);
+    const size_t rounded = size > SIZE_MAX - page ? 0 : (size + page - 1) / page * page;
+    void *memory = rounded ? aligned_alloc(page, rounded) : NULL;
     if (!memory) {
         kol_panic("out of memory (%zu bytes asked for)", size);
     }

@@ -304,7 +304,9 @@ enum kol_status engine_open(const struct engine_options *options, struct engine 
         enum kol_status status = engine_fail_(&none, reason, err);
         duckdb_free(reason);
         free(engine);
-        return status == KOL_OK ? KOL_IO : kol_wrap(err, "cannot open %s", options->path);
+        return status == KOL_OK
+                   ? KOL_IO
+                   : kol_wrap(err, "cannot open %s", options->path ? options->path : "an engine");
     }
     start_watcher(engine);
     enum kol_status status = set_up(engine, err);

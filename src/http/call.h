@@ -330,8 +330,9 @@ void http_ready_free(struct http_ready **ready);
  * header); NULL: none. It stays the keeper's, and is to be queued before the next look. */
 struct MHD_Response *http_ready_find(struct http_ready *ready, const struct http_likeness *likeness,
                                      const char *const values[HTTP_DIFFERING]);
-/* Takes a response that was queued, with these values, if its like was sent before; false: it is
- * the caller's still. */
+/* Takes a response that was queued, with these values and the hold of the answer that it has, where
+ * its like was sent before and somebody else has the answer, too; false: it is the caller's still.
+ */
 bool http_ready_keep(struct http_ready *ready, const struct http_likeness *likeness,
                      const char *const values[HTTP_DIFFERING], struct MHD_Response *response);
 

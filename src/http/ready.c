@@ -7,6 +7,9 @@
  * the library writes its headers down before it goes on to another connection (its state
  * START_REPLY follows on the handler): so those that differ are replaced in between. Only one
  * thread may do that, which is why each event thread keeps its own.
+ *
+ * Kept are answers that somebody else has as well, a cache: no other comes again. Calls of pages of
+ * other origins, whose answers name the origin, go without.
  */
 #include <stdlib.h>
 #include <string.h>
@@ -17,8 +20,10 @@
 enum {
     SLOT_BITS = 8,
     SLOTS = 1 << SLOT_BITS,
-    BYTES_MAX = 8 * 1024, /* of an answer that is kept: 2 MiB a thread at the most */
-    VALUE_MAX = 96,       /* of a header that differs, with its NUL */
+    /* Of an answer that is kept: 2 MiB a thread at the most, with what the library has for each
+     * 2.7 MiB. One that the cache lets go of stays until its slot is taken. */
+    BYTES_MAX = 8 * 1024,
+    VALUE_MAX = 96, /* of a header that differs, with its NUL */
 };
 
 const char *const http_differing_names[HTTP_DIFFERING] = {
@@ -31,9 +36,9 @@ const char *const http_differing_names[HTTP_DIFFERING] = {
 };
 
 struct slot {
-    const struct http_form *seen;  /* the last one that was not here; compared, never read */
-    struct http_likeness likeness; /* of the response, which holds the answer */
-    struct MHD_Response *response; /* NULL: none is kept */
+    uint64_t seen;                          /* the mark of the last one that was not here */
+    struct http_likeness likeness;          /* of the response, which holds the answer */
+    struct MHD_Response *response;          /* NULL: none is kept */
     char values[HTTP_DIFFERING][VALUE_MAX]; /* what its headers say; "": it has no such header */
 };
 
@@ -63,15 +68,22 @@ void http_ready_free(struct http_ready **ready)
     *ready = NULL;
 }
 
-static const struct http_form *form_of(const struct http_likeness *likeness)
+/* A number that is the same for those that are alike. */
+static uint64_t mark_of(const struct http_likeness *likeness)
 {
-    return &likeness->answer->forms[likeness->coding];
+    const void *const parts[] = {&likeness->answer->forms[likeness->coding],
+                                 likeness->cache_control, likeness->vary};
+    uint64_t mark = 0;
+    for (size_t i = 0; i < ARRAY_LEN(parts); i++) {
+        mark = (mark ^ (uintptr_t)parts[i]) * UINT64_C(0x9E3779B97F4A7C15);
+        mark ^= mark >> 32;
+    }
+    return mark;
 }
 
 static struct slot *slot_of(struct http_ready *ready, const struct http_likeness *likeness)
 {
-    const uint64_t spread = (uint64_t)(uintptr_t)form_of(likeness) * UINT64_C(0x9E3779B97F4A7C15);
-    return &ready->slots[spread >> (64 - SLOT_BITS)];
+    return &ready->slots[mark_of(likeness) >> (64 - SLOT_BITS)];
 }
 
 static bool is_alike(const struct http_likeness *a, const struct http_likeness *b)
@@ -123,11 +135,14 @@ struct MHD_Response *http_ready_find(struct http_ready *ready, const struct http
 bool http_ready_keep(struct http_ready *ready, const struct http_likeness *likeness,
                      const char *const values[HTTP_DIFFERING], struct MHD_Response *response)
 {
+    if (atomic_load_explicit(&likeness->answer->holds, memory_order_relaxed) <= 1 || !fit(values) ||
+        http_answer_bytes(likeness->answer) > BYTES_MAX) {
+        return false;
+    }
     struct slot *slot = slot_of(ready, likeness);
-    const struct http_form *form = form_of(likeness);
-    const bool again = slot->seen == form;
-    slot->seen = form;
-    if (!again || !fit(values) || http_answer_bytes(likeness->answer) > BYTES_MAX) {
+    const uint64_t mark = mark_of(likeness);
+    if (slot->seen != mark) {
+        slot->seen = mark;
         return false;
     }
     empty(slot);

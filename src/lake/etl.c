@@ -321,12 +321,12 @@ enum kol_status etl_run(const struct etl_options *options, char run_id[40], stru
     if (status == KOL_OK) {
         status = finish_run(&state, run_id, err);
     }
+    if (lock >= 0) {
+        close(lock);
+    }
     if (status == KOL_OK && options->on_end) {
         status = options->on_end(state.session, options->user, err);
     }
     close_state(&state);
-    if (lock >= 0) {
-        close(lock);
-    }
     return status;
 }

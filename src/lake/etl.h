@@ -35,8 +35,8 @@ struct etl_options {
     /* Called after each table, in running order, from any thread of the run but one at a time; may
      * be NULL. */
     void (*on_table)(const struct etl_table_report *report, void *user);
-    /* Called once behind all tables, in a session in which those of the run are views; may be NULL.
-     * Its failure is the run's, whose tables stand. */
+    /* Called once behind all tables, in a session in which those of the run are views; the next run
+     * may begin meanwhile. May be NULL. Its failure is the run's, whose tables stand. */
     enum kol_status (*on_end)(struct engine_session *session, void *user, struct kol_error *err);
     void *user;
 };

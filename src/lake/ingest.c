@@ -442,6 +442,7 @@ static enum kol_status open_run(struct ingest *run, struct ingest_report *report
 {
     /* The threads are our own, and beside the engine's memory there are the records' places. */
     struct lake lake = *run->options->lake;
+    lake.ahead = NULL; /* the original's */
     lake.threads = 1;
     if (!lake.memory_bytes || lake.memory_bytes > ENGINE_BYTES) {
         lake.memory_bytes = ENGINE_BYTES;

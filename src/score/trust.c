@@ -37,6 +37,8 @@ static void take_ranges(const struct gbdt_model *model, struct ranges *ranges)
     }
 }
 
+_Static_assert(TRUST_FEATURES <= 32, "a feature has no bit to be told by");
+
 /* Bit i is out[i], which is 0 or 1. The factor brings the bytes of each eight, the first of which
  * is the lowest, to the eight highest bits: byte k by 56 - 7k. */
 static uint32_t pack(const char out[32])

@@ -299,7 +299,9 @@ static struct http_answer *quick(struct http_call *call, struct http_sending *se
     atomic_fetch_add_explicit(&quick_hits, 1, memory_order_relaxed);
     static _Thread_local char status[64];
     int64_t age_s = 5; /* or what the client asks for; below 0: not said */
-    (void)str_to_int64(http_header(call, "X-Age"), &age_s);
+    if (!str_to_int64(http_header(call, "X-Age"), &age_s) || age_s > 1000 || age_s < -1) {
+        age_s = 5;
+    }
     snprintf(status, sizeof status, "made-up; hit; ttl=%lld", (long long)(60 - age_s));
     *sending = (struct http_sending){.cache_status = status, .age_us = age_s * 1000000};
     http_answer_hold(shared_answer);
