@@ -51,21 +51,23 @@ static void take_form(struct http_answer *answer, enum http_coding coding, struc
     buf_free(bytes);
 }
 
-/* Appends a directive with its seconds; a policy's are of at most ten digits. Without printf, as it
- * is done for each answer. */
+const char *http_number(int64_t number, char text[HTTP_NUMBER_MAX])
+{
+    char *at = text + HTTP_NUMBER_MAX - 1;
+    *at = '\0';
+    uint64_t rest = number > 0 ? (uint64_t)number : 0;
+    do {
+        *--at = (char)('0' + rest % 10);
+        rest /= 10;
+    } while (rest);
+    return at;
+}
+
+/* Appends a directive with its seconds. */
 static char *put_seconds(char *at, const char *directive, int seconds)
 {
-    char digits[12];
-    size_t count = 0;
-    at = stpcpy(at, directive);
-    for (unsigned rest = seconds > 0 ? (unsigned)seconds : 0; rest || !count; rest /= 10) {
-        digits[count++] = (char)('0' + rest % 10);
-    }
-    while (count) {
-        *at++ = digits[--count];
-    }
-    *at = '\0';
-    return at;
+    char digits[HTTP_NUMBER_MAX];
+    return stpcpy(stpcpy(at, directive), http_number(seconds, digits));
 }
 
 /* The longest is "private, max-age=2147483647, stale-while-revalidate=2147483647,

@@ -102,7 +102,11 @@ void http_crowd_leave(struct http_crowd *crowd, const struct http_address *addre
 
 /* ---- answers (answer.c) ---- */
 
-enum { HTTP_CACHE_CONTROL_MAX = 96 };
+enum { HTTP_CACHE_CONTROL_MAX = 96, HTTP_NUMBER_MAX = 24 };
+
+/* The digits of a number, 0 for one below, at the end of `text`: without printf, as several are
+ * written for each answer. */
+const char *http_number(int64_t number, char text[HTTP_NUMBER_MAX]);
 
 struct http_form {
     char *bytes; /* NULL: not made */

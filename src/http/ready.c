@@ -81,9 +81,9 @@ static uint64_t mark_of(const struct http_likeness *likeness)
     return mark;
 }
 
-static struct slot *slot_of(struct http_ready *ready, const struct http_likeness *likeness)
+static struct slot *slot_of(struct http_ready *ready, uint64_t mark)
 {
-    return &ready->slots[mark_of(likeness) >> (64 - SLOT_BITS)];
+    return &ready->slots[mark >> (64 - SLOT_BITS)];
 }
 
 static bool is_alike(const struct http_likeness *a, const struct http_likeness *b)
@@ -119,7 +119,7 @@ static bool fit(const char *const values[HTTP_DIFFERING])
 struct MHD_Response *http_ready_find(struct http_ready *ready, const struct http_likeness *likeness,
                                      const char *const values[HTTP_DIFFERING])
 {
-    struct slot *slot = slot_of(ready, likeness);
+    struct slot *slot = slot_of(ready, mark_of(likeness));
     if (!slot->response || !is_alike(&slot->likeness, likeness) || !fit(values)) {
         return NULL;
     }
@@ -139,8 +139,8 @@ bool http_ready_keep(struct http_ready *ready, const struct http_likeness *liken
         http_answer_bytes(likeness->answer) > BYTES_MAX) {
         return false;
     }
-    struct slot *slot = slot_of(ready, likeness);
     const uint64_t mark = mark_of(likeness);
+    struct slot *slot = slot_of(ready, mark);
     if (slot->seen != mark) {
         slot->seen = mark;
         return false;

@@ -97,30 +97,15 @@ static void add(struct MHD_Response *response, const char *name, const char *val
     MHD_add_response_header(response, name, value);
 }
 
-enum { NUMBER_MAX = 24 };
-
-/* The digits of a number, 0 for one below; at the end of `text`. */
-static const char *put_number(int64_t number, char text[NUMBER_MAX])
-{
-    char *at = text + NUMBER_MAX - 1;
-    *at = '\0';
-    uint64_t rest = number > 0 ? (uint64_t)number : 0;
-    do {
-        *--at = (char)('0' + rest % 10);
-        rest /= 10;
-    } while (rest);
-    return at;
-}
-
 /* The differing headers of one sending. */
 struct differing {
     const char *values[HTTP_DIFFERING];
-    char numbers[HTTP_DIFFERING][NUMBER_MAX];
+    char numbers[HTTP_DIFFERING][HTTP_NUMBER_MAX];
 };
 
 static void put_differing(struct differing *out, enum http_differing which, int64_t number)
 {
-    out->values[which] = put_number(number, out->numbers[which]);
+    out->values[which] = http_number(number, out->numbers[which]);
 }
 
 /* `answer` says that these of the answer are meant, too: a stream has none. */
